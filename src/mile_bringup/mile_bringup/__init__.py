@@ -1,0 +1,1 @@
+"""The node graph, launch, configuration, and the mile command."""

@@ -1,0 +1,1 @@
+"""Intervention model, policies, learning methods, training, evaluation, bags and run folders."""

@@ -1,0 +1,1 @@
+"""The simulated WidowX 250s, its block-insertion task, expert and simulated operator."""

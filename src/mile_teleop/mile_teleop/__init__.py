@@ -1,0 +1,1 @@
+"""Pad to arbitration to record."""
