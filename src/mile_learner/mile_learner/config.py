@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 C = TypeVar('C', bound='Config')
+_BOUNDS = {'ge': ('>=', operator.ge), 'gt': ('>', operator.gt), 'le': ('<=', operator.le), 'lt': ('<', operator.lt)}
 
 
 class ConfigError(ValueError):
@@ -34,7 +36,7 @@ def option(
 ) -> Any:
     """Declare one field: its default, what it means (with the unit in brackets), and its range (per element for tuples)."""
     metadata = {'doc': doc, 'ge': ge, 'gt': gt, 'le': le, 'lt': lt, 'choices': choices}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,17 +133,10 @@ def _check(name: str, value: Any, rules: Mapping[str, Any]) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         msg = f'{name}: got {value}, expected a finite number'
         raise ConfigError(msg)
-    bounds = {
-        'ge': ('>=', lambda limit: value >= limit),
-        'gt': ('>', lambda limit: value > limit),
-        'le': ('<=', lambda limit: value <= limit),
-        'lt': ('<', lambda limit: value < limit),
-    }
-    expected = [f'{sign} {rules[key]}' for key, (sign, _) in bounds.items() if rules.get(key) is not None]
-    for key, (_, holds) in bounds.items():
-        if rules.get(key) is not None and not holds(rules[key]):
-            msg = f'{name}: got {value!r}, expected {" and ".join(expected)}'
-            raise ConfigError(msg)
+    bounds = [(sign, holds, rules[key]) for key, (sign, holds) in _BOUNDS.items() if rules.get(key) is not None]
+    if not all(holds(value, limit) for _, holds, limit in bounds):
+        msg = f'{name}: got {value!r}, expected {" and ".join(f"{sign} {limit}" for sign, _, limit in bounds)}'
+        raise ConfigError(msg)
     choices = rules.get('choices')
     if choices is not None and value not in choices:
         msg = f'{name}: got {value!r}, expected one of {", ".join(map(repr, choices))}'
