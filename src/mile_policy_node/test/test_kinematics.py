@@ -1,0 +1,129 @@
+"""The kinematics against the Modern Robotics library, the arm's URDF chain, and themselves."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import modern_robotics
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from mile_learner.config import ConfigError
+from mile_learner.task import TaskConfig
+from mile_policy_node.kinematics import WX250S, ArmModel, Kinematics, pointing_down
+
+# As the manufacturer publishes them for use with modern_robotics.
+M = np.array([[1.0, 0.0, 0.0, 0.458325], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.36065], [0.0, 0.0, 0.0, 1.0]])
+SLIST = np.array(
+    [
+        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        [0.0, 1.0, 0.0, -0.11065, 0.0, 0.0],
+        [0.0, 1.0, 0.0, -0.36065, 0.0, 0.04975],
+        [1.0, 0.0, 0.0, 0.0, 0.36065, 0.0],
+        [0.0, 1.0, 0.0, -0.36065, 0.0, 0.29975],
+        [1.0, 0.0, 0.0, 0.0, 0.36065, 0.0],
+    ]
+).T
+# As its URDF states them: offset to the next joint [m] and that joint's axis.
+URDF = (
+    ((0.0, 0.0, 0.072), 'z'),
+    ((0.0, 0.0, 0.03865), 'y'),
+    ((0.04975, 0.0, 0.25), 'y'),
+    ((0.175, 0.0, 0.0), 'x'),
+    ((0.075, 0.0, 0.0), 'y'),
+    ((0.065, 0.0, 0.0), 'x'),
+)
+URDF_END_EFFECTOR = (0.0936, 0.0, 0.0)
+START = np.array([0.0, -0.17, 0.4, 0.0, 1.34, 0.0])
+TASK = TaskConfig.from_yaml(Path(__file__).parents[3] / 'config' / 'task_block_insertion.yaml')
+
+
+@pytest.fixture(scope='module')
+def kinematics() -> Kinematics:
+    return Kinematics(WX250S)
+
+
+def random_joints(kinematics: Kinematics, count: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(kinematics.lower, kinematics.upper, (count, 6))
+
+
+def test_forward_agrees_with_modern_robotics(kinematics: Kinematics) -> None:
+    for joints in random_joints(kinematics, 10_000):
+        np.testing.assert_allclose(kinematics.forward(joints), modern_robotics.FKinSpace(M, SLIST, joints), atol=1e-9)
+
+
+def test_forward_agrees_with_the_urdf_chain(kinematics: Kinematics) -> None:
+    for joints in random_joints(kinematics, 1000):
+        position, rotation = np.zeros(3), Rotation.identity()
+        for (offset, axis), angle in zip(URDF, joints, strict=True):
+            position = position + rotation.apply(offset)
+            rotation = rotation * Rotation.from_euler(axis, angle)
+        position = position + rotation.apply(URDF_END_EFFECTOR)
+        pose = kinematics.forward(joints)
+        np.testing.assert_allclose(pose[:3, 3], position, atol=1e-4)
+        np.testing.assert_allclose(pose[:3, :3], rotation.as_matrix(), atol=1e-9)
+
+
+@pytest.mark.parametrize('yaw', [0.0, 0.7, -1.2])
+def test_pointing_down_is_a_rotation_whose_x_axis_is_down(yaw: float) -> None:
+    rotation = pointing_down(yaw)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+    np.testing.assert_allclose(rotation[:, 0], [0.0, 0.0, -1.0], atol=1e-12)
+    np.testing.assert_allclose(rotation[:, 1], [-np.sin(yaw), np.cos(yaw), 0.0], atol=1e-12)
+
+
+def test_the_whole_workspace_box_is_reached_from_one_seed_with_limits_to_spare(kinematics: Kinematics) -> None:
+    axes = [np.linspace(low, high, 7) for low, high in zip(TASK.workspace_low, TASK.workspace_high, strict=True)]
+    for target in itertools.product(*axes):
+        joints, reached = kinematics.inverse(target, START)
+        assert reached, target
+        assert kinematics.within_limits(joints, margin=np.deg2rad(2.0)), target
+        pose = kinematics.forward(joints)
+        np.testing.assert_allclose(pose[:3, 3], target, atol=1e-4)
+        np.testing.assert_allclose(pose[:3, :3], pointing_down(), atol=1e-3)
+
+
+def test_a_walk_of_small_steps_stays_on_one_branch(kinematics: Kinematics) -> None:
+    rng = np.random.default_rng(1)
+    low, high = np.array(TASK.workspace_low), np.array(TASK.workspace_high)
+    target, joints = (low + high) / 2, START
+    joints, reached = kinematics.inverse(target, joints)
+    assert reached
+    for _ in range(2000):
+        target = np.clip(target + TASK.step_size_m * rng.choice([-1.0, 0.0, 1.0], 3), low, high)
+        following, reached = kinematics.inverse(target, joints)
+        assert reached
+        assert np.abs(following - joints).max() < 0.15
+        joints = following
+
+
+@pytest.mark.parametrize('yaw', [-0.5, 0.0, 0.5])
+def test_inverse_holds_the_yaw(kinematics: Kinematics, yaw: float) -> None:
+    joints, reached = kinematics.inverse((0.25, 0.05, 0.15), START, yaw)
+    assert reached
+    np.testing.assert_allclose(kinematics.forward(joints)[:3, :3], pointing_down(yaw), atol=1e-3)
+
+
+@pytest.mark.parametrize('target', [(0.6, 0.0, 0.2), (0.0, 0.0, 1.0), (0.38, 0.15, 0.3), (5.0, 5.0, 5.0), (0.2, 0.0, -0.6)])
+def test_an_unreachable_target_leaves_the_last_joints(kinematics: Kinematics, target: tuple[float, float, float]) -> None:
+    joints, reached = kinematics.inverse(target, START)
+    assert not reached
+    np.testing.assert_array_equal(joints, START)
+
+
+def test_inverse_changes_none_of_its_arguments(kinematics: Kinematics) -> None:
+    target, seed = np.array([0.25, 0.0, 0.15]), START.copy()
+    kinematics.inverse(target, seed)
+    np.testing.assert_array_equal(seed, START)
+    np.testing.assert_array_equal(target, [0.25, 0.0, 0.15])
+
+
+def test_a_model_of_inconsistent_length_is_refused() -> None:
+    values = WX250S.to_mapping()
+    with pytest.raises(ConfigError, match='joint_lower: got 5 values, expected one for each of the 6 joints'):
+        ArmModel.from_mapping({**values, 'joint_lower': values['joint_lower'][:5]})
+    with pytest.raises(ConfigError, match='expected 6 numbers per joint'):
+        ArmModel.from_mapping({**values, 'screw_axes': [[0.0, 0.0, 1.0]] * 6})
