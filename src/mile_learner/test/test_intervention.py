@@ -28,9 +28,9 @@ def gaussians(batch: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tens
     return draw(0.5), draw(0.3, -1.5), draw(0.5), draw(0.3, -1.5)
 
 
-@pytest.mark.parametrize(('c', 'sigma'), [(5.0, 3.0), (20.0, 10.0), (75.0, 175.0), (2.0, 1.0)])
+@pytest.mark.parametrize(('c', 'sigma'), [(5.0, 3.0), (75.0, 175.0), (2.0, 1.0)])
 def test_closed_form_equals_a_million_samples(c: float, sigma: float) -> None:
-    parameters = gaussians(5, 4, seed=1)
+    parameters = gaussians(3, 4, seed=1)
     exact = intervention_probability(*parameters, c, sigma)
     g = torch.Generator().manual_seed(2)
     sampled = intervention_probability_sampled(*parameters, c, sigma, samples=1_000_000, generator=g)
@@ -75,8 +75,8 @@ def test_both_log_probabilities_are_complementary_and_finite_for_any_discrepancy
 
 def test_gradients_are_those_of_the_function() -> None:
     parameters = tuple(t.requires_grad_() for t in gaussians(3, 4, seed=5))
-    assert torch.autograd.gradcheck(lambda *p: intervention_probability(*p, 6.0, 3.0), parameters)
-    assert torch.autograd.gradcheck(lambda *p: log_intervention_probability(discrepancy(*p), 4, 6.0, 3.0), parameters)
+    assert torch.autograd.gradcheck(lambda a, b, c, d: intervention_probability(a, b, c, d, 6.0, 3.0), parameters)
+    assert torch.autograd.gradcheck(lambda a, b, c, d: log_intervention_probability(discrepancy(a, b, c, d), 4, 6.0, 3.0), parameters)
 
 
 def test_probability_grows_with_the_discrepancy() -> None:

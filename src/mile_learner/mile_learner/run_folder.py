@@ -1,0 +1,218 @@
+"""A run on disk: episodes, policy versions, which version flies, metrics; and what has to happen next.
+
+    run.yaml  iter_00/episode_000/  policies/v000/  policies/current  metrics.jsonl
+
+What happens next is computed from what is whole on disk, never from memory, so that a killed run resumes by starting it again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mile_learner.bundle import MANIFEST_FILE, Manifest, read_manifest
+from mile_learner.config import read_yaml_mapping
+from mile_learner.errors import LearnerError
+from mile_learner.files import write_atomically, write_synced
+
+RUN_FILE = 'run.yaml'
+METRICS_FILE = 'metrics.jsonl'
+BAG_METADATA_FILE = 'metadata.yaml'
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Next: record episode `index` of `iteration`."""
+
+    iteration: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Train:
+    """Next: train on everything up to and including `iteration`."""
+
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing is left to do."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What is whole on disk.
+
+    Attributes:
+        episodes: per iteration, the indices of whole episodes.
+        trained: iterations after which a policy version was made.
+    """
+
+    episodes: Mapping[int, frozenset[int]]
+    trained: frozenset[int]
+
+
+def next_action(state: RunState, iterations: int, episodes_per_iteration: int) -> Episode | Train | Done:
+    """The first thing that is missing; a pure function, so that it can be tested without a disk."""
+    for iteration in range(iterations):
+        if iteration in state.trained:
+            continue
+        whole = state.episodes.get(iteration, frozenset())
+        for index in range(episodes_per_iteration):
+            if index not in whole:
+                return Episode(iteration, index)
+        return Train(iteration)
+    return Done()
+
+
+class Run:
+    """One run folder. Nothing in it is ever overwritten but `policies/current`."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any]) -> Run:
+        """Make a new run folder with its run.yaml (`config`: plain values).
+
+        Raises:
+            LearnerError: there is a run already.
+        """
+        if (path / RUN_FILE).exists():
+            msg = f'{path}: holds a run already; resume it, or give another folder'
+            raise LearnerError(msg)
+        (path / 'policies').mkdir(parents=True, exist_ok=True)
+        write_atomically(path / RUN_FILE, yaml.safe_dump(dict(config), sort_keys=False).encode())
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run.
+
+        Raises:
+            LearnerError: there is no run.
+            ConfigError: its run.yaml cannot be read.
+        """
+        if not (path / RUN_FILE).is_file():
+            msg = f'{path}: is not a run folder (no {RUN_FILE}); give the folder that `mile deploy --run` made'
+            raise LearnerError(msg)
+        return cls(path, read_yaml_mapping(path / RUN_FILE))
+
+    def episode_path(self, iteration: int, index: int) -> Path:
+        """Where an episode's finished bag belongs."""
+        return self.path / f'iter_{iteration:02d}' / f'episode_{index:03d}'
+
+    def episodes(self) -> dict[tuple[int, int], Path]:
+        """Every whole episode by (iteration, index), in order."""
+        found = {}
+        for path in self.path.glob('iter_*/episode_*'):
+            match = re.fullmatch(r'iter_(\d+)/episode_(\d+)', path.relative_to(self.path).as_posix())
+            if match and (path / BAG_METADATA_FILE).is_file():
+                found[int(match[1]), int(match[2])] = path
+        return dict(sorted(found.items()))
+
+    def set_aside_torn_episodes(self) -> list[Path]:
+        """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted."""
+        aside = []
+        for path in sorted(self.path.glob('iter_*/episode_*.incomplete')):
+            number = len(list(path.parent.glob(f'{path.stem}.torn-*')))
+            aside.append(path.rename(path.with_name(f'{path.stem}.torn-{number}')))
+        return aside
+
+    def version_path(self, version: str) -> Path:
+        """The folder of a policy version."""
+        return self.path / 'policies' / version
+
+    def versions(self) -> dict[str, Manifest]:
+        """Every policy version by name, in order.
+
+        Raises:
+            LearnerError: a manifest is damaged.
+        """
+        folders = sorted((self.path / 'policies').glob(f'v*/{MANIFEST_FILE}'))
+        return {folder.parent.name: read_manifest(folder.parent) for folder in folders}
+
+    def next_version(self) -> str:
+        """The name of the version to make next."""
+        names = [path.name for path in (self.path / 'policies').glob('v*')]
+        return f'v{max((int(name[1:]) for name in names if name[1:].isdigit()), default=-1) + 1:03d}'
+
+    def current(self) -> str:
+        """The version that flies.
+
+        Raises:
+            LearnerError: none was promoted yet.
+        """
+        path = self.path / 'policies' / 'current'
+        if not path.is_file():
+            msg = f'{self.path}: no policy flies yet; promote one with `mile policies {self.path} promote VERSION`'
+            raise LearnerError(msg)
+        return path.read_text(encoding='utf-8').strip()
+
+    def promote(self, version: str) -> None:
+        """Let `version` fly from the next episode on.
+
+        Raises:
+            LearnerError: there is no such whole version.
+        """
+        if not (self.version_path(version) / MANIFEST_FILE).is_file():
+            msg = f'{self.path}: no policy version {version!r}; there are: {", ".join(self.versions()) or "none"}'
+            raise LearnerError(msg)
+        write_atomically(self.path / 'policies' / 'current', f'{version}\n'.encode())
+
+    def rollback(self) -> str:
+        """Let the parent of the current version fly, and return its name.
+
+        Raises:
+            LearnerError: the current version is the initial one.
+        """
+        current = self.current()
+        parent = read_manifest(self.version_path(current)).parent
+        if parent is None:
+            msg = f'{self.path}: {current} is the initial policy; there is nothing to roll back to'
+            raise LearnerError(msg)
+        self.promote(parent)
+        return parent
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl, durable on return."""
+        path = self.path / METRICS_FILE
+        torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b'\n')
+        line = json.dumps(record, allow_nan=False) + '\n'
+        write_synced(path, (('\n' if torn else '') + line).encode(), append=True)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every whole line of metrics.jsonl; a line torn by a kill is passed over."""
+        path = self.path / METRICS_FILE
+        if not path.is_file():
+            return []
+        parsed = map(_parse_line, path.read_text(encoding='utf-8').splitlines())
+        return [record for record in parsed if record is not None]
+
+    def state(self) -> RunState:
+        """What is whole on disk now."""
+        episodes: dict[int, set[int]] = {}
+        for iteration, index in self.episodes():
+            episodes.setdefault(iteration, set()).add(index)
+        trained = (manifest.iteration for manifest in self.versions().values())
+        return RunState(
+            episodes={iteration: frozenset(indices) for iteration, indices in episodes.items()},
+            trained=frozenset(iteration for iteration in trained if iteration is not None),
+        )
+
+
+def _parse_line(line: str) -> dict[str, Any] | None:
+    """A metrics record, or None for a torn line."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return record

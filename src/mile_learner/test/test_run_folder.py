@@ -1,0 +1,103 @@
+"""A run folder: what comes next, which version flies, and that nothing is overwritten or lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mile_learner.bundle import Bundle
+from mile_learner.errors import LearnerError
+from mile_learner.run_folder import Done, Episode, Run, RunState, Train, next_action
+
+
+def add_version(run: Run, bundle: Bundle, parent: str | None = None, iteration: int | None = None) -> str:
+    bundle.manifest = dataclasses.replace(bundle.manifest, parent=parent, iteration=iteration)
+    version = run.next_version()
+    bundle.save(run.version_path(version))
+    return version
+
+
+def add_episode(path: Path) -> None:
+    path.mkdir(parents=True)
+    (path / 'metadata.yaml').write_text('rosbag2_bagfile_information: {}\n')
+
+
+@given(iterations=st.integers(0, 4), per_iteration=st.integers(1, 4))
+def test_following_the_next_action_does_everything_once_and_in_order(iterations: int, per_iteration: int) -> None:
+    episodes: dict[int, frozenset[int]] = {}
+    trained: frozenset[int] = frozenset()
+    done: list[object] = []
+    while not isinstance(action := next_action(RunState(episodes, trained), iterations, per_iteration), Done):
+        done.append(action)
+        if isinstance(action, Episode):
+            episodes = episodes | {action.iteration: episodes.get(action.iteration, frozenset()) | {action.index}}
+        else:
+            trained |= {action.iteration}
+    expected: list[object] = []
+    for i in range(iterations):
+        expected += [*(Episode(i, k) for k in range(per_iteration)), Train(i)]
+    assert done == expected
+
+
+def test_a_lost_episode_is_recorded_again() -> None:
+    assert next_action(RunState({0: frozenset({0, 2})}, frozenset()), 2, 3) == Episode(0, 1)
+    assert next_action(RunState({0: frozenset({0, 1, 2})}, frozenset()), 2, 3) == Train(0)
+
+
+def test_state_is_read_from_what_is_whole(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+    run = Run.create(tmp_path / 'run', {'seed': 3})
+    assert Run.open(tmp_path / 'run').config == {'seed': 3}
+    add_episode(run.episode_path(0, 0))
+    add_episode(run.episode_path(0, 1).with_suffix('.incomplete'))
+    assert next_action(run.state(), 1, 2) == Episode(0, 1)
+    (torn,) = run.set_aside_torn_episodes()
+    assert torn.name == 'episode_001.torn-0'
+    add_episode(run.episode_path(0, 1).with_suffix('.incomplete'))
+    assert run.set_aside_torn_episodes()[0].name == 'episode_001.torn-1'
+    add_episode(run.episode_path(0, 1))
+    assert list(run.episodes()) == [(0, 0), (0, 1)]
+    assert next_action(run.state(), 1, 2) == Train(0)
+    add_version(run, make_bundle(), iteration=None)
+    assert next_action(run.state(), 1, 2) == Train(0)
+    add_version(run, make_bundle(), parent='v000', iteration=0)
+    assert next_action(run.state(), 1, 2) == Done()
+
+
+def test_promote_and_rollback(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+    run = Run.create(tmp_path, {})
+    with pytest.raises(LearnerError, match='no policy flies'):
+        run.current()
+    run.promote(add_version(run, make_bundle()))
+    with pytest.raises(LearnerError, match='nothing to roll back to'):
+        run.rollback()
+    run.promote(add_version(run, make_bundle(), parent='v000', iteration=0))
+    assert run.current() == 'v001'
+    assert run.rollback() == 'v000'
+    assert run.current() == 'v000'
+    assert run.next_version() == 'v002'
+    with pytest.raises(LearnerError, match=r"no policy version 'v009'; there are: v000, v001"):
+        run.promote('v009')
+
+
+def test_a_run_is_not_created_twice_and_not_opened_from_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LearnerError, match='is not a run folder'):
+        Run.open(tmp_path)
+    Run.create(tmp_path, {'seed': 1})
+    with pytest.raises(LearnerError, match='holds a run already'):
+        Run.create(tmp_path, {'seed': 2})
+    assert Run.open(tmp_path).config == {'seed': 1}
+
+
+def test_metrics_survive_a_torn_line(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {})
+    assert run.metrics() == []
+    run.append_metrics({'version': 'v001', 'loss': 0.5})
+    with (tmp_path / 'metrics.jsonl').open('a') as file:
+        file.write('{"version": "v0')
+    run.append_metrics({'version': 'v002'})
+    assert run.metrics() == [{'version': 'v001', 'loss': 0.5}, {'version': 'v002'}]
