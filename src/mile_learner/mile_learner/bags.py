@@ -1,0 +1,144 @@
+"""Reading recorded episodes: one rosbag2 (MCAP) folder -> the steps and the episode's metadata. Needs no ROS.
+
+The schema of mile_msgs/Step is taken from the bag itself. The episode's metadata is the bag's custom metadata (in metadata.yaml), a mapping
+of text to text: text stands for itself, everything else is written as JSON (`encode_metadata`, `decode_metadata`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+
+from mile_learner.errors import LearnerError
+from mile_learner.files import sha256_of
+from mile_learner.step import Gate, Mode, Source, Step
+
+STEP_TYPE = 'mile_msgs/msg/Step'
+METADATA_FILE = 'metadata.yaml'
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One recorded episode.
+
+    Attributes:
+        path: the bag's folder.
+        metadata: episode_id, task, outcome, observation_layout, ... as the session wrote them.
+        steps: in the order of their recording.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    steps: tuple[Step, ...]
+
+    @property
+    def outcome(self) -> str:
+        """success, failure, timeout, discarded or aborted; empty if the bag does not say."""
+        return str(self.metadata.get('outcome', ''))
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """One field of every step as an array, (T,) or (T, width)."""
+        return np.array([getattr(step, name) for step in self.steps])
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """As a bag's custom data, which is text by text; the inverse of `decode_metadata` unless a text begins with a bracket or brace."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+
+
+def decode_metadata(custom_data: Mapping[str, str]) -> dict[str, Any]:
+    """From a bag's custom data: lists and mappings are parsed, numbers and words stay text."""
+    return {key: json.loads(value) if value[:1] in ('[', '{') else value for key, value in custom_data.items()}
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The custom metadata of one whole bag.
+
+    Raises:
+        LearnerError: no bag, a torn bag, or metadata that is not rosbag2's.
+    """
+    file = path / METADATA_FILE
+    try:
+        information = yaml.safe_load(file.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
+        return decode_metadata(information.get('custom_data') or {})
+    except OSError as error:
+        msg = f'{path}: is not a whole bag ({METADATA_FILE}: {error.strerror}); give the folder of a finished episode'
+        raise LearnerError(msg) from error
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f'{file}: is not the metadata of a rosbag2 ({" ".join(str(error).split())[:120]})'
+        raise LearnerError(msg) from error
+
+
+def read_episode(path: Path) -> EpisodeRecord:
+    """Read one whole episode.
+
+    Raises:
+        LearnerError: no bag, a torn bag, or not exactly one topic of steps.
+    """
+    metadata = read_metadata(path)
+    try:
+        with Reader(path) as reader:
+            connections = [connection for connection in reader.connections if connection.msgtype == STEP_TYPE]
+            if len(connections) != 1:
+                msg = f'{path}: got {len(connections)} topics of {STEP_TYPE}, expected 1; is it an episode recorded by mile?'
+                raise LearnerError(msg)
+            steps = tuple(_steps(reader, connections[0]))
+    except (ReaderError, SerdeError, TypesysError, OSError) as error:
+        msg = f'{path}: cannot be read as a bag ({" ".join(str(error).split())[:160]})'
+        raise LearnerError(msg) from error
+    return EpisodeRecord(path, metadata, steps)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the bag's recorded data (its storage file, without metadata.yaml)."""
+    files = sorted(path.glob('*.mcap')) + sorted(path.glob('*.db3'))
+    if len(files) != 1:
+        msg = f'{path}: got {len(files)} storage files, expected 1'
+        raise LearnerError(msg)
+    return sha256_of(files[0])
+
+
+def _steps(reader: Reader, connection: Connection) -> Iterator[Step]:
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    types = get_types_from_msg(connection.msgdef.data, STEP_TYPE)
+    typestore.register({name: definition for name, definition in types.items() if name not in typestore.types})
+    for _, _, data in reader.messages([connection]):
+        yield _step(typestore.deserialize_cdr(data, STEP_TYPE))
+
+
+def _step(message: Any) -> Step:
+    return Step(
+        stamp=_seconds(message.header.stamp),
+        episode_id=message.episode_id,
+        index=int(message.index),
+        observation=np.asarray(message.observation, dtype=np.float32),
+        observation_stamp=_seconds(message.observation_stamp),
+        image_stamp=_seconds(message.image_stamp),
+        robot_action=np.asarray(message.robot_action, dtype=np.float32),
+        robot_action_valid=bool(message.robot_action_valid),
+        human_action=np.asarray(message.human_action, dtype=np.float32),
+        intervening=bool(message.intervening),
+        executed_action=np.asarray(message.executed_action, dtype=np.float32),
+        sent_target=np.asarray(message.sent_target, dtype=np.float32),
+        source=Source(message.source),
+        mode=Mode(message.mode),
+        gate=Gate(message.gate),
+        intervention_probability=float(message.intervention_probability),
+        policy_version=message.policy_version,
+        inference_ms=float(message.inference_ms),
+        tick_late_ms=float(message.tick_late_ms),
+    )
+
+
+def _seconds(stamp: Any) -> float:
+    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
