@@ -1,3 +1,5 @@
+from glob import glob
+
 from setuptools import find_packages, setup
 
 package_name = 'mile_bringup'
@@ -10,6 +12,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
+        ('share/' + package_name + '/launch', sorted(glob('launch/*.launch.py'))),
+        ('share/' + package_name + '/config', sorted(glob('config/*.yaml'))),
     ],
     install_requires=['setuptools'],
     zip_safe=False,
@@ -17,5 +21,5 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='The node graph, launch, configuration, and the mile command.',
     license='Apache-2.0',
-    entry_points={'console_scripts': []},
+    entry_points={'console_scripts': ['mile = mile_bringup.cli:main']},
 )
