@@ -17,5 +17,10 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='Observation to robot action; arm and camera drivers; the safety gate before the motors.',
     license='Apache-2.0',
-    entry_points={'console_scripts': []},
+    entry_points={
+        'console_scripts': [
+            'arm_node = mile_policy_node.arm_node:main',
+            'policy_node = mile_policy_node.policy_node:main',
+        ]
+    },
 )

@@ -7,3 +7,11 @@ class PolicyNodeError(Exception):
 
 class GateError(PolicyNodeError):
     """The arm's measured pose cannot be the start of a motion."""
+
+
+class BackendError(PolicyNodeError):
+    """The arm's driver cannot do what was asked."""
+
+
+class ObservationError(PolicyNodeError):
+    """An observation cannot be assembled: something is missing, too old, or not finite."""

@@ -37,6 +37,7 @@ class ArmModel(Config):
     joint_lower: tuple[float, ...] = option(doc='lower joint limits [rad]')
     joint_upper: tuple[float, ...] = option(doc='upper joint limits [rad]')
     joint_velocity: tuple[float, ...] = option(doc='joint velocity limits [rad/s]', gt=0.0)
+    finger_pad_offset_m: float = option(doc='from the origin of a finger joint to the inner face of its pad [m]', ge=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +66,7 @@ WX250S = ArmModel(
     joint_lower=tuple(float(np.deg2rad(degrees)) for degrees in (-180, -108, -123, -180, -100, -180)),
     joint_upper=tuple(float(np.deg2rad(degrees)) for degrees in (180, 114, 92, 180, 123, 180)),
     joint_velocity=(float(np.pi),) * 6,
+    finger_pad_offset_m=0.011,
 )
 """Trossen Robotics WidowX 250 with six degrees of freedom."""
 

@@ -1,0 +1,201 @@
+"""The arm behind its safety gate: commands in, targets out, and the watchdogs. Free of ROS; the clock is injected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mile_learner.config import Config, option
+from mile_learner.step import Source
+from mile_policy_node.arm_backend import ArmBackend, ArmObservation, JointTarget
+from mile_policy_node.errors import BackendError, GateError
+from mile_policy_node.gate import SafetyGate
+from mile_policy_node.kinematics import ARM_MODELS, Floats, Kinematics
+
+Clock = Callable[[], float]
+"""Now, in [s], on the clock of the stamps."""
+
+
+@dataclass(frozen=True)
+class ArmConfig(Config):
+    """One arm, read from config/arm_<name>.yaml."""
+
+    model: str = option('wx250s', doc='kinematic model of the arm', choices=tuple(ARM_MODELS))
+    backend: str = option('sim', doc='driver of the arm')
+    joint_margin_rad: float = option(0.03, doc='distance kept from the joint limits [rad]', ge=0.0, lt=1.0)
+    start_tolerance_rad: float = option(0.15, doc='how far each joint may start from pointing straight down [rad]', gt=0.0, lt=1.0)
+    joint_state_timeout_s: float = option(0.5, doc='older joint states are not trusted: commands are refused [s]', gt=0.0, le=10.0)
+    command_timeout_s: float = option(0.5, doc='the arm holds after this long without a command [s]', gt=0.0, le=10.0)
+    reset_timeout_s: float = option(10.0, doc='a reset of the arm that takes longer has failed [s]', gt=0.0, le=120.0)
+
+
+@dataclass(frozen=True)
+class ArmCommand:
+    """One command; fields as in mile_msgs/Command, stamp in [s]."""
+
+    stamp: float
+    episode_id: str
+    index: int
+    source: int
+    action: Floats
+
+
+@dataclass(frozen=True)
+class CommandOutcome:
+    """What became of one command; fields as in mile_msgs/CommandResult."""
+
+    accepted: bool
+    limited: bool
+    detail: str
+    sent_target: Floats
+
+
+@dataclass(frozen=True)
+class ArmStatus:
+    """The arm as measured and as last commanded.
+
+    Attributes:
+        observation: the newest measurement.
+        pose: of the end effector, shape (4, 4).
+        commanded_target: shape (4,): x, y, z [m], finger opening [m]; NaN if the gate has none.
+        ready: accepts commands.
+        fault: why it does not; empty if it does.
+    """
+
+    observation: ArmObservation
+    pose: Floats
+    commanded_target: Floats
+    ready: bool
+    fault: str
+
+
+class Arm:
+    """Puts commands through the gate to the backend; refuses them when the arm cannot be trusted. Not thread-safe."""
+
+    def __init__(
+        self, config: ArmConfig, kinematics: Kinematics, gate: SafetyGate, backend: ArmBackend, clock: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._kinematics = kinematics
+        self._gate = gate
+        self._backend = backend
+        self._clock = clock
+        self._start_fault = ''
+        self._resetting = False
+        self._last: ArmCommand | None = None
+        self._last_command_at: float | None = None
+
+    def command(self, command: ArmCommand) -> CommandOutcome:
+        """Execute one command at once, or refuse it and say why."""
+        self._last_command_at = self._clock()
+        objection = self._fault() or self._objection(command)
+        if objection:
+            return CommandOutcome(False, False, objection, self._gate.target)
+        if command.source == Source.HOLD:
+            self._backend.hold()
+            held = self._gate.hold('')
+            return CommandOutcome(held.accepted, held.limited, held.detail, held.target)
+        result = self._gate.apply(command.action)
+        if not result.accepted:
+            return CommandOutcome(False, False, result.detail, result.target)
+        asked = JointTarget(result.joints, float(result.target[3]))
+        try:
+            sent = self._backend.send(asked)
+        except BackendError as error:
+            self._gate.clear()
+            return CommandOutcome(False, False, str(error), self._gate.target)
+        self._last = command
+        target = result.target
+        if sent is not asked:
+            target = np.append(self._kinematics.forward(sent.joints)[:3, 3], sent.opening)
+        return CommandOutcome(True, result.limited, result.detail, target)
+
+    def status(self) -> ArmStatus | None:
+        """The arm now; None before the first measurement."""
+        observation = self._backend.observe()
+        if observation is None:
+            return None
+        fault = self._fault()
+        return ArmStatus(observation, self._kinematics.forward(observation.joints), self._gate.target, not fault, fault)
+
+    def watch(self) -> None:
+        """To be called a few times a second: takes up the arm where it is when there is no target yet; holds when commands fall silent."""
+        if not self._gate.ready and not self._resetting and not self._untrusted():
+            self._take_up(None)
+        if self._last_command_at is not None and self._clock() - self._last_command_at > self._config.command_timeout_s:
+            self._backend.hold()
+            self._last_command_at = None
+
+    async def reset(self, seed: int) -> str:
+        """Bring the arm to a start pose and continue from there; returns what went wrong, empty if nothing did."""
+        if self._resetting:
+            return 'the arm is being reset already'
+        self._resetting = True
+        self._gate.clear()
+        try:
+            opening = await self._backend.reset(seed)
+        except BackendError as error:
+            return str(error)
+        finally:
+            self._resetting = False
+        self._last = None
+        self._take_up(opening)
+        return self._fault()
+
+    def torque(self, enable: bool) -> None:
+        """Switch the motors' torque, on explicit order only; either way the arm is then taken up where it is.
+
+        Raises:
+            BackendError: this arm cannot.
+        """
+        self._gate.clear()
+        self._backend.torque(enable)
+
+    def close(self) -> None:
+        """Release the backend; the arm stays where it is."""
+        self._backend.close()
+
+    def _take_up(self, commanded_opening: float | None) -> None:
+        observation = self._backend.observe()
+        if observation is None:
+            return
+        try:
+            self._gate.reset(observation.joints, observation.opening if commanded_opening is None else commanded_opening)
+            self._start_fault = ''
+        except GateError as error:
+            self._start_fault = str(error)
+
+    def _fault(self) -> str:
+        if self._resetting:
+            return 'the arm is being reset'
+        untrusted = self._untrusted()
+        if untrusted or self._gate.ready:
+            return untrusted
+        return self._start_fault or 'the arm has no start pose yet; reset the arm'
+
+    def _untrusted(self) -> str:
+        """Why the arm itself, or what is known of it, cannot be trusted."""
+        observation = self._backend.observe()
+        if observation is None:
+            return 'no joint states yet'
+        age, limit = self._clock() - observation.stamp, self._config.joint_state_timeout_s
+        if abs(age) > limit:
+            return f'joint states are {age:.2f} s old, limit {limit} s'
+        return self._backend.faults()
+
+    def _objection(self, command: ArmCommand) -> str:
+        """Why `command` itself must not be executed; a hold always may."""
+        if command.source == Source.HOLD:
+            return ''
+        if command.source not in (Source.POLICY, Source.HUMAN):
+            return f'source {command.source} is unknown'
+        last = self._last
+        if last is None:
+            return ''
+        if command.episode_id == last.episode_id and command.index <= last.index:
+            return f'command {command.index} came after command {last.index} of the same episode'
+        if command.stamp <= last.stamp:
+            return f'command is stamped {last.stamp - command.stamp:.3f} s before the last executed one'
+        return ''
