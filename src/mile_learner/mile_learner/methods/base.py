@@ -1,0 +1,120 @@
+"""What a learning method is: data of supervised episodes and a bundle in, a better bundle out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mile_learner.bundle import Bundle
+from mile_learner.config import Config
+from mile_learner.errors import LearnerError
+from mile_learner.methods.training import Report
+from mile_learner.step import Array
+
+
+@dataclass(frozen=True)
+class InterventionData:
+    """N steps of supervised episodes (s, a_r, a_h, nu, s'), in order, whole episodes one after another.
+
+    Discrete actions are float32 columns of width 1 that hold the action's number, so that every array has one shape for all tasks.
+
+    Attributes:
+        stacked: stacked observations s, (N, H*d).
+        next_stacked: stacked observations s' one step later, (N, H*d).
+        robot_action: a_r, (N, A); computed at every step, in interventions too.
+        human_action: a_h, (N, A); NaN where nu = 0.
+        intervening: nu, (N,).
+        episode: number of the episode, (N,).
+        step: number of the step within its episode, from 0, (N,).
+        iteration: after which iteration's policy the step was recorded, (N,).
+        done: the last step of an episode that ended by itself, not by its time limit, (N,).
+        success: whether the step's episode succeeded, (N,).
+        demonstration: the step belongs to a demonstration by the human alone; nu = 1 there, (N,).
+        oracle_action: what the human would have done at every step, (N, A); only in simulation, only for reference methods, else None.
+    """
+
+    stacked: Array
+    next_stacked: Array
+    robot_action: Array
+    human_action: Array
+    intervening: NDArray[np.bool_]
+    episode: NDArray[np.int64]
+    step: NDArray[np.int64]
+    iteration: NDArray[np.int64]
+    done: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+    demonstration: NDArray[np.bool_]
+    oracle_action: Array | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and len(value) != len(self.stacked):
+                msg = f'{field.name}: got {len(value)} rows, expected {len(self.stacked)}, as many as there are stacked observations'
+                raise LearnerError(msg)
+        if not np.isfinite(self.human_action[self.intervening]).all():
+            msg = 'human_action: not finite in an intervention; such an episode cannot be trained on'
+            raise LearnerError(msg)
+
+    def __len__(self) -> int:
+        return len(self.stacked)
+
+    @property
+    def executed_action(self) -> Array:
+        """a_h where nu = 1, else a_r, (N, A)."""
+        return np.where(self.intervening[:, None], self.human_action, self.robot_action)
+
+    @property
+    def onset(self) -> NDArray[np.bool_]:
+        """The first step of every intervention, (N,)."""
+        continues = np.zeros(len(self), dtype=bool)
+        continues[1:] = self.intervening[:-1] & (self.episode[1:] == self.episode[:-1])
+        return self.intervening & ~continues
+
+    def take(self, rows: NDArray[Any]) -> InterventionData:
+        """Some of the rows, by number or by mask."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return InterventionData(**{name: None if value is None else value[rows] for name, value in values.items()})
+
+    @staticmethod
+    def concatenate(parts: Sequence[InterventionData]) -> InterventionData:
+        """One after another; the episodes' numbers must already differ."""
+        columns: dict[str, Any] = {}
+        for field in dataclasses.fields(InterventionData):
+            values = [getattr(part, field.name) for part in parts]
+            columns[field.name] = None if any(value is None for value in values) else np.concatenate(values)
+        return InterventionData(**columns)
+
+
+class Method(Protocol):
+    """A learning method; instances are stateless and are named in `mile_learner.methods.METHODS`.
+
+    A new method is one file with such a class, and one line in METHODS.
+    """
+
+    def configure(self, task: str) -> Config:
+        """The hyper-parameters for a task: Table I of the paper where it gives them, else the nearest task's."""
+        ...
+
+    def fit(self, data: InterventionData, start: Bundle, *, config: Any, seed: int, progress: Report | None = None) -> Bundle:
+        """Train on all data so far.
+
+        Args:
+            data: every step of every iteration so far.
+            start: the bundle that training starts from (not changed).
+            config: what `configure` returned, or that with some fields replaced.
+            seed: of everything random in here.
+            progress: called after each epoch; see `mile_learner.methods.training.Report`.
+
+        Returns:
+            A new bundle.
+
+        Raises:
+            LearnerError: the data cannot be trained on, e.g. because they hold no intervention.
+        """
+        ...
