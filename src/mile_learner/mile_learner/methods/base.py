@@ -78,8 +78,11 @@ class InterventionData:
 
     def take(self, rows: NDArray[Any]) -> InterventionData:
         """Some of the rows, by number or by mask."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return InterventionData(**{name: None if value is None else value[rows] for name, value in values.items()})
+        columns: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            columns[field.name] = None if value is None else value[rows]
+        return InterventionData(**columns)
 
     @staticmethod
     def concatenate(parts: Sequence[InterventionData]) -> InterventionData:
