@@ -53,7 +53,7 @@ lock: setup  ## resolves requirements/*.in anew; `make lock FLAGS=--upgrade` tak
 	cd requirements && $(UV) compile --universal --python-version 3.10 --generate-hashes --no-annotate $(FLAGS) \
 		--custom-compile-command 'make lock' -o lock.txt ros.in runtime.in dev.in bench.in
 	cd requirements && $(UV) compile --universal --python-version 3.10 --generate-hashes --no-annotate $(FLAGS) \
-		--custom-compile-command 'make lock' -o bootstrap.txt bootstrap.in
+		--custom-compile-command 'make lock' --constraints lock.txt -o bootstrap.txt bootstrap.in
 
 clean:  ## removes the environment and everything built; runs/ stays
 	rm -rf .venv ros2_ws/build ros2_ws/install ros2_ws/log .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -73,7 +73,8 @@ $(VENV)/.synced: requirements/lock.txt requirements/bootstrap.txt
 	$(PIP) install --quiet --require-hashes -r requirements/bootstrap.txt
 	@index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null)}}}"; \
 	echo 'uv pip sync requirements/lock.txt (several GB on the first time: torch)'; \
-	$${index:+env UV_DEFAULT_INDEX="$$index"} $(BIN)/uv pip sync --python .venv --require-hashes --only-binary :all: requirements/lock.txt
+	$${index:+env UV_DEFAULT_INDEX="$$index"} $(BIN)/uv pip sync --python .venv --require-hashes --only-binary :all: --no-binary empy --no-build-isolation \
+		requirements/lock.txt
 	$(BIN)/python scripts/repair_cmake.py
 	@echo '$(CURDIR)' > $@
 
