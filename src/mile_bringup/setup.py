@@ -21,5 +21,5 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='The node graph, launch, configuration, and the mile command.',
     license='Apache-2.0',
-    entry_points={'console_scripts': ['mile = mile_bringup.cli:main']},
+    entry_points={'console_scripts': ['mile = mile_bringup.cli:main', 'session_node = mile_bringup.session_node:main']},
 )

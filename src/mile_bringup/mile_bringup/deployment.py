@@ -1,0 +1,72 @@
+"""The options of a deployment, declared once for `mile deploy`, `deploy.launch.py` and run.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from mile_learner.config import Config, option
+from mile_learner.task import TaskConfig
+
+from mile_bringup.errors import UsageError
+
+ARMS = ('sim',)
+OPERATORS = ('sim', 'joystick')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployment(Config):
+    """Options of one run."""
+
+    task: str = option('block_insertion', doc='task: a name (config/task_NAME.yaml) or the path of a YAML file')
+    arm: str = option('sim', doc='which arm', choices=ARMS)
+    operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
+    pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
+    iterations: int = option(6, doc='iterations, with training after each', ge=1, le=100)
+    episodes: int = option(3, doc='episodes per iteration', ge=1, le=1000)
+    rate: float = option(0.0, doc="control rate [Hz], 5 to 50, at the task's speed of motion; 0: the task's own rate", ge=0.0, le=50.0)
+    time_limit: float = option(0.0, doc="an episode is over after this long [s]; 0: the task's own limit", ge=0.0, le=3600.0)
+    speed: float = option(1.0, doc='times real time at which the simulated arm and operator run', ge=0.1, le=50.0)
+    seed: int = option(0, doc='of initial policy, start states, simulated operator and training', ge=0, le=2**31 - 1)
+    namespace: str = option('mile', doc='ROS namespace of all nodes')
+
+    def resolved_task(self) -> TaskConfig:
+        """The task with this deployment's rate and time limit; a full-scale action keeps its speed [m/s].
+
+        Raises:
+            ConfigError, UsageError: no such task, or values out of range.
+        """
+        task = TaskConfig.from_yaml(config_file('task', self.task))
+        if self.rate:
+            scale = task.rate_hz / self.rate
+            task = dataclasses.replace(
+                task, rate_hz=self.rate, step_size_m=task.step_size_m * scale, gripper_step_m=task.gripper_step_m * scale
+            )
+        return dataclasses.replace(task, time_limit_s=self.time_limit) if self.time_limit else task
+
+
+def config_dir() -> Path:
+    """Where the configuration files are: next to the sources, or in the installed package's share."""
+    beside = Path(__file__).resolve().parents[1] / 'config'
+    if (beside / 'task_block_insertion.yaml').is_file():
+        return beside
+    try:
+        return Path(get_package_share_directory('mile_bringup')) / 'config'
+    except PackageNotFoundError as error:
+        msg = f'mile_bringup is not installed ({error}); build the workspace and source its setup file'
+        raise UsageError(msg) from error
+
+
+def config_file(concern: str, name: str) -> Path:
+    """The file of `name` (config/<concern>_<name>.yaml), or `name` itself if it is a path.
+
+    Raises:
+        UsageError: there is no such file; says which names there are.
+    """
+    path = Path(name).expanduser().absolute() if name.endswith(('.yaml', '.yml')) else config_dir() / f'{concern}_{name}.yaml'
+    if not path.is_file():
+        names = sorted(file.stem.removeprefix(f'{concern}_') for file in config_dir().glob(f'{concern}_*.yaml'))
+        msg = f'{concern}: got {name!r}, expected {" or ".join(names)}, or the path of a .yaml file'
+        raise UsageError(msg)
+    return path

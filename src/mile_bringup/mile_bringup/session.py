@@ -1,0 +1,172 @@
+"""What a run does next, as a generator of requests: no ROS, no clock, no memory but the run on disk.
+
+`session` yields one request at a time and is sent the reply; whoever drives it (`session_node`) turns requests into service calls. It
+may be abandoned at any request: started again on the same run, it asks for what is still missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mile_learner import run_folder
+from mile_learner.run_folder import Run
+
+
+@dataclass(frozen=True)
+class LoadPolicy:
+    """Make the policy in this folder fly; reply: its observation layout (tuple of names)."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class AwaitReady:
+    """Wait until no emergency stop is latched; reply: None."""
+
+
+@dataclass(frozen=True)
+class ResetArm:
+    """Bring arm and scene to a start state; reply: None."""
+
+    seed: int
+
+
+@dataclass(frozen=True)
+class AwaitStart:
+    """Wait until the operator starts the episode; reply: False if training was asked for instead."""
+
+
+@dataclass(frozen=True)
+class OpenBag:
+    """Begin recording; reply: None."""
+
+    path: Path
+    episode_id: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StartEpisode:
+    """Begin ticking; reply: None."""
+
+    episode_id: str
+
+
+@dataclass(frozen=True)
+class AwaitEnd:
+    """Wait until the episode is over; reply: its outcome (see EpisodeEnd), never 'aborted': that ends the session."""
+
+
+@dataclass(frozen=True)
+class StopEpisode:
+    """Stop ticking; reply: the number of steps taken."""
+
+    outcome: str
+
+
+@dataclass(frozen=True)
+class CloseBag:
+    """Complete the bag of `steps` steps, or delete it; reply: None."""
+
+    outcome: str
+    steps: int
+    discard: bool
+
+
+@dataclass(frozen=True)
+class Train:
+    """Make a new policy version of everything up to `iteration`; reply: None."""
+
+    iteration: int
+
+
+Request = LoadPolicy | AwaitReady | ResetArm | AwaitStart | OpenBag | StartEpisode | AwaitEnd | StopEpisode | CloseBag | Train
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session is to do.
+
+    Attributes:
+        iterations: how many, training after each.
+        episodes: per iteration.
+        seed: of the run; start states are derived from it.
+        metadata: what every bag says about itself.
+    """
+
+    iterations: int
+    episodes: int
+    seed: int
+    metadata: Mapping[str, Any]
+
+
+def start_seed(run_seed: int, iteration: int, episode: int) -> int:
+    """Seed of an episode's start state, 32 bits; the same when the episode is repeated."""
+    return int(np.random.SeedSequence([run_seed, iteration, episode]).generate_state(1)[0])
+
+
+def session(
+    run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain: Callable[[], bool]
+) -> Generator[Request, Any, None]:
+    """Everything until the run is complete.
+
+    Args:
+        run: the run's folder.
+        plan: what to do.
+        conclude: promotes and accounts for versions that were trained but not yet concluded; idempotent.
+        retrain: whether the operator asked for training; asked once after every episode.
+
+    Yields:
+        Requests; each expects its reply.
+    """
+    run.set_aside_torn_episodes()
+    flying = None
+    layout: tuple[str, ...] = ()
+    attempt = 0
+    while True:
+        conclude(run)
+        state = run.state()
+        todo = run_folder.next_action(state, plan.iterations, plan.episodes)
+        if isinstance(todo, run_folder.Done):
+            return
+        if isinstance(todo, run_folder.Train):
+            yield Train(todo.iteration)
+            continue
+        if flying != run.current():
+            flying = run.current()
+            layout = yield LoadPolicy(run.version_path(flying))
+        attempt += 1
+        yield from _episode(run, plan, todo, attempt=attempt, version=flying, layout=layout)
+        if retrain() and run.state().episodes.get(todo.iteration):
+            yield Train(todo.iteration)
+
+
+def _episode(
+    run: Run, plan: Plan, todo: run_folder.Episode, *, attempt: int, version: str, layout: tuple[str, ...]
+) -> Generator[Request, Any, None]:
+    """One attempt at one episode."""
+    seed = start_seed(plan.seed, todo.iteration, todo.index)
+    path = run.episode_path(todo.iteration, todo.index)
+    episode_id = f'{path.relative_to(run.path).as_posix()}/attempt_{attempt}'
+    metadata = {
+        **plan.metadata,
+        'episode_id': episode_id,
+        'iteration': todo.iteration,
+        'episode': todo.index,
+        'seed': seed,
+        'policy_version': version,
+        'observation_layout': list(layout),
+    }
+    yield AwaitReady()
+    yield ResetArm(seed)
+    if not (yield AwaitStart()):
+        return
+    yield OpenBag(path, episode_id, metadata)
+    yield StartEpisode(episode_id)
+    outcome: str = yield AwaitEnd()
+    steps: int = yield StopEpisode(outcome)
+    yield CloseBag(outcome, steps, discard=outcome == 'discarded')

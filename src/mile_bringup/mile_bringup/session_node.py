@@ -1,0 +1,310 @@
+"""Runs a session: turns its requests into service calls, watches episodes, reports progress, and ends when the run is complete."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.run_folder import Run
+from mile_learner.step import Mode
+from mile_learner.task import TaskConfig
+from mile_msgs.action import Train
+from mile_msgs.msg import Event, Scene, Step, TeleopStatus
+from mile_msgs.srv import CloseBag, LoadPolicy, OpenBag, ResetArm, StartEpisode, StopEpisode
+from mile_ros import qos
+from mile_ros.main import run_node
+from mile_ros.parameters import declare_from
+from rclpy.action import ActionClient
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.task import Future
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from mile_bringup import session
+from mile_bringup.episode_end import EpisodeEnd
+from mile_bringup.summary import conclude
+
+RETRY_S = 0.5
+STEP_TIMEOUT_S = 15.0
+HOLD_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionConfig(Config):
+    """Parameters of session_node."""
+
+    run_dir: str = option(doc='folder of the run')
+    task_file: str = option(doc="path of the task's YAML file")
+    iterations: int = option(doc='iterations, with training after each', ge=1)
+    episodes: int = option(doc='episodes per iteration', ge=1)
+    seed: int = option(0, doc='of the start states', ge=0)
+    operator: str = option('sim', doc='who presses the pad; goes into the bags')
+    speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
+    wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
+    method: str = option('mile', doc='what trains')
+    startup_timeout_s: float = option(120.0, doc='how long a service may take to appear, or go on refusing [s]', gt=0.0)
+    reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
+
+
+class SessionNode(Node):
+    """See the module's description. `exit_code` is 0 once the run is complete."""
+
+    def __init__(self) -> None:
+        super().__init__('session_node')
+        self.exit_code = 1
+        self._config = config = declare_from(self, SessionConfig)
+        self._task = TaskConfig.from_yaml(Path(config.task_file))
+        self._run = Run.open(Path(config.run_dir))
+        self._mode: Mode | None = None
+        self._start_pressed = False
+        self._retrain = False
+        self._episode: EpisodeEnd | None = None
+        self._steps = 0
+        self._waiting_for = ''
+        self._deadline = float('inf')
+        self._poll: Callable[[], None] | None = None
+        self._status: dict[str, Any] = {}
+        self._services: dict[type, Client] = {
+            kind: self.create_client(kind, name)
+            for kind, name in (
+                (LoadPolicy, 'load_policy'),
+                (ResetArm, 'reset_arm'),
+                (OpenBag, 'open_bag'),
+                (StartEpisode, 'start_episode'),
+                (StopEpisode, 'stop_episode'),
+                (CloseBag, 'close_bag'),
+            )
+        }
+        self._trainer = ActionClient(self, Train, 'train')
+        self._status_publisher = self.create_publisher(String, 'session_status', qos.LATCHED)
+        self.create_service(Trigger, 'retrain', self._on_retrain)
+        self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, qos.LATCHED)
+        self.create_subscription(Step, 'step', self._on_step, qos.RECORD)
+        self.create_subscription(Scene, 'scene', self._on_scene, qos.SENSOR)
+        self.create_subscription(Event, 'event', self._on_event, qos.RECORD)
+        self.create_timer(RETRY_S / 5, self._on_timer)
+        plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata())
+        self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
+        self._advance(None)
+
+    # ------------------------------------------------------------------ driving the script
+
+    def _advance(self, reply: object) -> None:
+        """Hand the reply to the script and carry out its next request."""
+        self._poll, self._deadline = None, float('inf')
+        try:
+            request = self._script.send(reply)
+        except StopIteration:
+            self._finish(0, 'the run is complete')
+        except LearnerError as error:
+            self._finish(1, str(error))
+        else:
+            self._perform(request)
+
+    def _perform(self, request: session.Request) -> None:
+        match request:
+            case session.LoadPolicy(path):
+                self._report('loading policy', policy=path.name)
+                self._call(LoadPolicy, LoadPolicy.Request(path=str(path)), lambda reply: tuple(reply.observation_layout))
+            case session.AwaitReady():
+                self._wait('the emergency stop to be reset', lambda: self._mode not in (None, Mode.ESTOP), lambda: None)
+            case session.ResetArm(seed):
+                self._report('resetting')
+                self._call(ResetArm, ResetArm.Request(seed=seed))
+            case session.AwaitStart():
+                self._start_pressed = not self._config.wait_for_start
+                self._report('waiting for start' if self._config.wait_for_start else 'starting')
+                self._wait("the pad's start button", lambda: self._start_pressed or self._retrain, lambda: not self._retrain)
+            case session.OpenBag(path, episode_id, metadata):
+                self._steps = 0
+                self._report('starting', iteration=metadata['iteration'], episode=metadata['episode'])
+                text = json.dumps(dict(metadata))
+                self._call(OpenBag, OpenBag.Request(path=str(path), episode_id=episode_id, metadata_json=text))
+            case session.StartEpisode(episode_id):
+                hold_limit = round(HOLD_LIMIT_S * self._task.rate_hz)
+                self._episode = EpisodeEnd(step_limit=self._task.step_limit, hold_limit=hold_limit)
+                self._call(StartEpisode, StartEpisode.Request(episode_id=episode_id))
+            case session.AwaitEnd():
+                self._report('episode')
+                self._expect_step()
+                self._poll = self._poll_end
+            case session.StopEpisode(outcome):
+                self._call(StopEpisode, StopEpisode.Request(outcome=outcome), lambda reply: int(reply.steps))
+            case session.CloseBag(outcome, steps, discard):
+                self._report('episode ended', outcome=outcome)
+                self._call(CloseBag, CloseBag.Request(outcome=outcome, steps=steps, discard=discard))
+            case session.Train(iteration):
+                self._retrain = False
+                self._report('training', iteration=iteration)
+                self._train()
+
+    def _finish(self, code: int, message: str) -> None:
+        """Report, and end this node; whoever started the graph ends the rest."""
+        self.exit_code = code
+        (self.get_logger().info if code == 0 else self.get_logger().fatal)(message)
+        self._report('complete' if code == 0 else 'failed', message=message)
+        self._poll = None
+        rclpy.try_shutdown()
+
+    def _wait(self, what: str, condition: Callable[[], bool], reply: Callable[[], object]) -> None:
+        """Go on once `condition` holds, however long a person takes."""
+        self._waiting_for = what
+
+        def poll() -> None:
+            if condition():
+                self._advance(reply())
+
+        self._poll = poll
+
+    def _on_timer(self) -> None:
+        if self._poll is not None:
+            self._poll()
+        if time.monotonic() > self._deadline:
+            self._deadline = float('inf')
+            self._finish(1, self._waiting_for)
+
+    # ------------------------------------------------------------------ services and the training action
+
+    def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None) -> None:
+        """Call a service, again while it is missing or refuses, until the startup timeout."""
+        client = self._services[kind]
+        give_up = time.monotonic() + self._config.startup_timeout_s
+        not_before = 0.0
+
+        def attempt() -> None:
+            nonlocal not_before
+            if not client.service_is_ready():
+                self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the logs of the nodes')
+            elif time.monotonic() >= not_before:
+                self._poll = None
+                self._expect(time.monotonic() + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the logs of the nodes')
+                client.call_async(request).add_done_callback(on_reply)
+
+        def on_reply(future: Future) -> None:
+            nonlocal not_before
+            answer = future.result()
+            if answer.accepted:
+                self._advance(reply(answer))
+                return
+            if not not_before:
+                self.get_logger().warning(f'{client.srv_name} refuses, trying again: {answer.message}')
+            self._expect(give_up, f'{client.srv_name} refuses: {answer.message}')
+            not_before = time.monotonic() + RETRY_S
+            self._poll = attempt
+
+        self._poll = attempt
+        attempt()
+
+    def _expect(self, deadline: float, message: str) -> None:
+        """Fail with `message` unless something happens before `deadline` (monotonic) [s]."""
+        self._deadline, self._waiting_for = deadline, message
+
+    def _train(self) -> None:
+        give_up = time.monotonic() + self._config.startup_timeout_s
+
+        def attempt() -> None:
+            self._expect(give_up, 'train: nobody offers this action; see the log of learner_node')
+            if self._trainer.server_is_ready():
+                self._poll, self._deadline = None, float('inf')
+                goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json='')
+                self._trainer.send_goal_async(goal, feedback_callback=self._on_training).add_done_callback(on_goal)
+
+        def on_goal(future: Future) -> None:
+            handle = future.result()
+            if not handle.accepted:
+                self._finish(1, 'train: refused; see the log of learner_node')
+                return
+            handle.get_result_async().add_done_callback(on_result)
+
+        def on_result(future: Future) -> None:
+            result = future.result().result
+            if result.success:
+                self.get_logger().info(f'trained {result.version}')
+                self._advance(None)
+            else:
+                self._finish(1, f'train: {result.message}')
+
+        self._poll = attempt
+
+    def _on_training(self, message: Any) -> None:
+        feedback = message.feedback
+        self._report('training', detail=feedback.phase, epoch=feedback.epoch, epochs=feedback.epochs, losses=feedback.losses_json)
+
+    # ------------------------------------------------------------------ what the session watches
+
+    def _expect_step(self) -> None:
+        self._expect(time.monotonic() + STEP_TIMEOUT_S, f'step: nothing for {STEP_TIMEOUT_S:.0f} s; see the log of teleop_node')
+
+    def _poll_end(self) -> None:
+        assert self._episode is not None
+        outcome = self._episode.outcome
+        if outcome == 'aborted':
+            self._finish(1, f'the arm was held for {HOLD_LIMIT_S:.0f} s; put right what holds it (see teleop_status), then resume')
+        elif outcome is not None:
+            self._advance(outcome)
+
+    def _on_step(self, step: Step) -> None:
+        if self._episode is None or self._poll != self._poll_end:
+            return
+        self._steps += 1
+        self._expect_step()
+        self._episode.on_step(Mode(step.mode))
+        self._report('episode', steps=self._steps)
+        self._poll_end()
+
+    def _on_scene(self, scene: Scene) -> None:
+        if self._episode is not None:
+            self._episode.on_scene(scene.success)
+
+    def _on_teleop_status(self, status: TeleopStatus) -> None:
+        self._mode = Mode(status.mode)
+        self._report(self._status.get('phase', ''), mode=self._mode.name.lower(), reason=status.reason)
+
+    def _on_event(self, event: Event) -> None:
+        if event.type == Event.BUTTON_START:
+            self._start_pressed = True
+        elif event.type == Event.BUTTON_RETRAIN:
+            self._retrain = True
+        if self._episode is not None and self._poll == self._poll_end:
+            self._episode.on_event(event.type)
+
+    def _on_retrain(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._retrain = True
+        response.success, response.message = True, 'training begins when no episode runs, if this iteration has a whole one'
+        return response
+
+    def _take_retrain(self) -> bool:
+        wanted, self._retrain = self._retrain, False
+        return wanted
+
+    def _metadata(self) -> dict[str, Any]:
+        """What every bag of this session says about itself."""
+        return {
+            'task': self._task.name,
+            'operator': self._config.operator,
+            'configuration': {'task': self._task.to_mapping(), 'session': self._config.to_mapping(), 'run': dict(self._run.config)},
+        }
+
+    def _report(self, phase: str, **values: object) -> None:
+        """Publish the latched status that `mile deploy` and dashboards show."""
+        self._status.update(phase=phase, **values)
+        self._status_publisher.publish(String(data=json.dumps(self._status)))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; 0 if the run is complete, 1 if it failed, 2 on bad configuration."""
+    nodes: list[SessionNode] = []
+
+    def make() -> SessionNode:
+        nodes.append(SessionNode())
+        return nodes[0]
+
+    return run_node(make, args) or nodes[0].exit_code

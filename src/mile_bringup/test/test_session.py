@@ -1,0 +1,177 @@
+"""The session as a property: whatever it is cut at, resuming asks for what is still missing, and the run ends the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mile_bringup import session as s
+from mile_learner.bundle import Manifest
+from mile_learner.policy import Architecture
+from mile_learner.run_folder import Run
+
+PLAN = s.Plan(iterations=2, episodes=2, seed=7, metadata={'task': 'block_insertion'})
+
+
+class World:
+    """Answers a session's requests on disk as the nodes would, and can be cut after any number of them."""
+
+    def __init__(self, run: Run, outcomes: Iterator[str]) -> None:
+        self.run = run
+        self.outcomes = outcomes
+        self.flying = ''
+        self.open: s.OpenBag | None = None
+        self.log: list[tuple[str, object]] = []
+
+    def answer(self, request: s.Request) -> object:
+        match request:
+            case s.LoadPolicy(path):
+                assert self.open is None, 'a policy changes only between episodes'
+                assert path.is_dir()
+                self.flying = path.name
+                return ('x',)
+            case s.OpenBag(path):
+                assert not path.exists(), 'a whole episode is never recorded again'
+                assert request.metadata['policy_version'] == self.flying == self.run.current()
+                path.with_name(path.name + '.incomplete').mkdir(parents=True)
+                self.open = request
+            case s.AwaitStart():
+                return True
+            case s.AwaitEnd():
+                return next(self.outcomes)
+            case s.StopEpisode():
+                return 5
+            case s.CloseBag(outcome, _, discard):
+                assert self.open is not None
+                assert discard == (outcome == 'discarded')
+                torn = self.open.path.with_name(self.open.path.name + '.incomplete')
+                if discard:
+                    shutil.rmtree(torn)
+                else:
+                    (torn / 'metadata.yaml').write_text('', encoding='utf-8')
+                    torn.rename(self.open.path)
+                    self.log.append((self.open.path.name, (self.open.metadata['seed'], self.flying)))
+                self.open = None
+            case s.Train(iteration):
+                assert self.open is None
+                version = self.run.next_version()
+                write_version(self.run, version, iteration)
+                self.log.append(('train', version))
+        return None
+
+
+def write_version(run: Run, version: str, iteration: int | None) -> None:
+    manifest = Manifest(version, 'block_insertion', ('x',), 1, Architecture(input_dim=1, action_dim=4), None, 1.0, 1.0, 'test', iteration=iteration)
+    folder = run.version_path(version)
+    folder.mkdir(parents=True)
+    (folder / 'manifest.json').write_text(json.dumps(manifest.to_mapping()), encoding='utf-8')
+
+
+def conclude(run: Run) -> None:
+    """As summary.conclude, without bags to read."""
+    concluded = {record['iteration'] for record in run.metrics()}
+    for manifest in run.versions().values():
+        if manifest.iteration is not None and manifest.iteration not in concluded:
+            run.promote(manifest.version)
+            run.append_metrics({'iteration': manifest.iteration})
+
+
+def drive(world: World, requests: int | None) -> bool:
+    """Answer up to `requests` requests; whether the session finished."""
+    script = s.session(world.run, PLAN, conclude=conclude, retrain=lambda: False)
+    reply: object = None
+    answered = 0
+    while requests is None or answered < requests:
+        try:
+            request = script.send(reply)
+        except StopIteration:
+            return True
+        reply = world.answer(request)
+        answered += 1
+    return False
+
+
+def new_run(folder: str) -> Run:
+    run = Run.create(Path(folder) / 'run', {})
+    write_version(run, 'v000', None)
+    run.promote('v000')
+    return run
+
+
+def uncut() -> list[tuple[str, object]]:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(new_run(folder), iter(['success', 'failure', 'timeout', 'success']))
+        assert drive(world, None)
+        return world.log
+
+
+def test_an_uncut_session_records_every_episode_with_the_newest_policy_and_trains_after_each_iteration() -> None:
+    seeds = [[s.start_seed(7, iteration, index) for index in range(2)] for iteration in range(2)]
+    assert uncut() == [
+        ('episode_000', (seeds[0][0], 'v000')),
+        ('episode_001', (seeds[0][1], 'v000')),
+        ('train', 'v001'),
+        ('episode_000', (seeds[1][0], 'v001')),
+        ('episode_001', (seeds[1][1], 'v001')),
+        ('train', 'v002'),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(cuts=st.lists(st.integers(0, 12), max_size=8), discards=st.lists(st.booleans(), min_size=8, max_size=8))
+def test_resuming_from_any_cut_gives_the_same_sequence(cuts: list[int], discards: list[bool]) -> None:
+    outcomes = ['discarded' if discard else 'success' for discard in discards]
+    with tempfile.TemporaryDirectory() as folder:
+        run = new_run(folder)
+        feed = iter(outcomes + ['success'] * 100)
+        log = []
+        for cut in [*cuts, None]:
+            world = World(run, feed)
+            finished = drive(world, cut)
+            log += world.log
+        assert finished
+        assert log == uncut()
+        assert run.current() == 'v002'
+        assert [record['iteration'] for record in run.metrics()] == [0, 1]
+        torn = list(run.path.glob('iter_*/*.torn-*'))
+        assert len(torn) <= len(cuts)
+        assert not list(run.path.glob('iter_*/*.incomplete'))
+
+
+def test_a_rollback_is_flown_until_the_next_training() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = new_run(folder)
+        world = World(run, iter(['success'] * 100))
+        requests = 0
+        while not run.metrics():
+            requests += 1
+            world = World(run, iter(['success'] * 100))
+            drive(world, requests)
+        run.promote('v000')
+        world = World(run, iter(['success'] * 100))
+        assert drive(world, None)
+        assert [entry[1][1] for entry in world.log if entry[0] != 'train'] == ['v000'] * len([e for e in world.log if e[0] != 'train'])
+        assert world.log[-1] == ('train', 'v002')
+
+
+def test_training_on_demand_ends_the_iteration_early() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = new_run(folder)
+        world = World(run, iter(['success'] * 100))
+        asked = iter([True])
+        script = s.session(run, PLAN, conclude=conclude, retrain=lambda: next(asked, False))
+        reply: object = None
+        kinds = []
+        while True:
+            try:
+                request = script.send(reply)
+            except StopIteration:
+                break
+            reply = world.answer(request)
+            kinds.append(type(request).__name__)
+        assert [name for name, _ in world.log] == ['episode_000', 'train', 'episode_000', 'episode_001', 'train']
