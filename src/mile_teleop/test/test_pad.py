@@ -40,7 +40,7 @@ def test_reading_what_was_pressed_gives_it_back(
     mapping: PadMapping, motion: tuple[float, float, float], gripper: float, takeover: bool, held: set[Button]
 ) -> None:
     axes, buttons = mapping.press((*motion, gripper), takeover=takeover, held=held)
-    got = mapping.read(np.array(axes, np.float32), buttons)
+    got = mapping.read(np.array(axes, np.float32).tolist(), buttons)
     expected = np.clip(motion, -np.array(mapping.config.motion_scale), mapping.config.motion_scale)
     np.testing.assert_allclose(got.motion, expected, atol=1e-5)
     down = set(held) | ({Button.TAKEOVER} if takeover else set())

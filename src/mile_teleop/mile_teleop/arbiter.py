@@ -1,0 +1,336 @@
+"""The arbiter: decides on every tick and every pad message who commands the arm, and records it.
+
+No I/O: each input returns the effects that the node is to carry out, in order. Time comes from an injected clock. What it guarantees:
+
+* One source commands the arm at any instant, at most one command per tick. From a takeover to the hand-back no policy action is
+  commanded, and an answer of the policy to an earlier tick never is.
+* A takeover acts on the pad message itself: it begins a new tick, with the human command in it. (Unless the running tick is a human
+  one already: so a trembling thumb cannot drive the arm at more than twice the control rate.)
+* A source that is silent, broken or stuck is not obeyed: the arm holds, and the status says why.
+* After a pad was lost during a takeover, and after an e-stop, it takes a press of the takeover button before anything moves again.
+* Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mile_learner.step import Mode
+from mile_teleop.arbiter_config import ArbiterConfig
+from mile_teleop.clock import Clock
+from mile_teleop.effects import Action, Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
+from mile_teleop.errors import RefusedError
+from mile_teleop.inputs import Confirmation, PolicyAnswer
+from mile_teleop.modes import SOURCE, TRANSITIONS
+from mile_teleop.open_step import OpenStep, answer_problem
+from mile_teleop.pad import Button, PadMapping
+from mile_teleop.takeover import HAND_BACK, Takeover
+from mile_teleop.watchdog import PadWatch, Watchdog
+
+EPISODE_BUTTONS = (Button.START, Button.SUCCESS, Button.FAILURE, Button.DISCARD, Button.RETRAIN)
+
+
+class Arbiter:
+    """See the module's description. One instance lives as long as its node.
+
+    Args:
+        config: how to hand over.
+        mapping: what the pad's messages mean.
+        clock: its monotonic time measures durations, its wall time makes stamps.
+        rate_hz: control rate of the task [Hz], before `speed`.
+        gripper_closed_m: finger opening at gripper action -1 [m].
+        gripper_open_m: finger opening at gripper action +1 [m].
+        speed: how much faster than real time the (simulated) task runs.
+    """
+
+    def __init__(
+        self,
+        config: ArbiterConfig,
+        mapping: PadMapping,
+        clock: Clock,
+        *,
+        rate_hz: float,
+        gripper_closed_m: float,
+        gripper_open_m: float,
+        speed: float = 1.0,
+    ) -> None:
+        self._clock = clock
+        self._gripper_per_tick = config.gripper_speed / rate_hz
+        self._gripper_range_m = (gripper_closed_m, gripper_open_m)
+        self._pad = PadWatch(mapping, config.pad_timeout_s, config.pad_frozen_s)
+        self._policy = Watchdog('policy', config.policy_timeout_s)
+        self._arm = Watchdog('arm', config.arm_timeout_s)
+        self._takeover = Takeover(config.takeover, config.hand_back_grace_s / speed)
+        self._effects: list[Effect] = []
+        self._events: list[tuple[str, str, str]] = []
+        self._mode = Mode.IDLE
+        self._reason = ''
+        self._status: tuple[object, ...] = ()
+        self._episode_id = ''
+        self._index = 0
+        self._step: OpenStep | None = None
+        self._fault_announced = False
+        self._stopped = ''
+        self._arm_fault = ''
+        self._arm_refusal = ''
+        self._policy_fault = ''
+        self._policy_version = ''
+        self._gripper = -1.0
+
+    @property
+    def mode(self) -> Mode:
+        """Who is in charge."""
+        return self._mode
+
+    def start_episode(self, episode_id: str) -> list[Effect]:
+        """Begin an episode with its tick 0.
+
+        Raises:
+            RefusedError: an empty name, an episode that still runs, or the e-stop.
+        """
+        if not episode_id:
+            msg = 'start_episode: got an empty episode_id; name the episode'
+            raise RefusedError(msg)
+        if self._episode_id:
+            msg = f'start_episode: {self._episode_id} still runs; stop it first'
+            raise RefusedError(msg)
+        if self._stopped:
+            msg = f'start_episode: the e-stop is set ({self._stopped}); reset it first'
+            raise RefusedError(msg)
+        now = self._clock.monotonic()
+        self._episode_id, self._index = episode_id, 0
+        self._policy.feed(now)
+        self._policy_fault = self._arm_refusal = ''
+        self._event('episode_started')
+        self._decide(now, begin_tick=True)
+        self._begin_tick(out_of_turn=True)
+        return self._flush()
+
+    def stop_episode(self, outcome: str) -> tuple[int, list[Effect]]:
+        """End the episode: how many Steps it has, and what is to be done.
+
+        Raises:
+            RefusedError: no episode runs.
+        """
+        if not self._episode_id:
+            msg = 'stop_episode: no episode runs'
+            raise RefusedError(msg)
+        if self._takeover.active:
+            self._event('hand_back', 'the episode ended')
+        self._takeover.end()
+        self._publish_step(self._step)
+        self._event('episode_stopped', outcome)
+        self._episode_id, self._step = '', None
+        self._decide(self._clock.monotonic())
+        return self._index + 1, self._flush()
+
+    def tick(self, late_ms: float = 0.0) -> list[Effect]:
+        """The control clock is due, and was so `late_ms` ago."""
+        if self._episode_id:
+            self._decide(self._clock.monotonic(), begin_tick=True)
+            self._begin_tick(late_ms)
+        return self._flush()
+
+    def on_joy(self, stamp: float, axes: Sequence[float], buttons: Sequence[int]) -> list[Effect]:
+        """A pad message (sensor_msgs/Joy) of `stamp`, in seconds since the epoch."""
+        now = self._clock.monotonic()
+        self._decide(now)
+        change = self._pad.receive(now, self._clock.wall(), stamp, axes, buttons)
+        if change.estop:
+            self._stop('pad', now)
+        if not self._stopped:
+            pressed, handed_back = self._takeover.follow(change, now)
+            if handed_back:
+                self._event('hand_back')
+            self._decide(now, pressed=pressed)
+        for button in EPISODE_BUTTONS:
+            if button in change.pressed:
+                self._event(f'button_{button.value}')
+        return self._flush()
+
+    def on_policy_answer(self, answer: PolicyAnswer) -> list[Effect]:
+        """The policy's answer to a tick; all but the first one to the running tick are ignored."""
+        now = self._clock.monotonic()
+        step = self._step
+        if step is None or not step.is_answered_by(answer):
+            self._decide(now)
+            return self._flush()
+        step.answer, step.answer_problem = answer, answer_problem(answer)
+        self._policy_version, self._policy_fault = answer.policy_version, step.answer_problem
+        if not step.answer_problem:
+            self._policy.feed(now)
+        self._decide(now)
+        if step.command is None and self._mode is Mode.AUTONOMOUS:
+            x, y, z, gripper = (min(max(float(value), -1.0), 1.0) for value in answer.action)
+            self._command(step, (x, y, z, gripper))
+        elif step.command is None:
+            self._command(step, step.hold_action)
+        self._publish_step_if_complete(step)
+        return self._flush()
+
+    def on_confirmation(self, result: Confirmation) -> list[Effect]:
+        """What the safety gate made of a command."""
+        self._decide(self._clock.monotonic())
+        step = self._step
+        if step is not None and step.is_confirmed_by(result):
+            step.confirmation = result
+            self._follow_gripper(result.sent_target[3])
+            refusal = '' if result.accepted else result.detail or 'for no stated reason'
+            if refusal and refusal != self._arm_refusal:
+                self._event('warning', f'the arm refused a command: {refusal}')
+            self._arm_refusal = refusal
+            self._publish_step_if_complete(step)
+        return self._flush()
+
+    def on_arm_state(self, *, ready: bool, fault: str, commanded_opening_m: float) -> list[Effect]:
+        """A sign of life of the arm."""
+        now = self._clock.monotonic()
+        self._arm.feed(now)
+        self._arm_fault = f'arm: {fault}' if fault else '' if ready else 'arm: not ready'
+        self._follow_gripper(commanded_opening_m)
+        self._decide(now)
+        return self._flush()
+
+    def estop(self, cause: str) -> list[Effect]:
+        """Stop, and stay stopped until an explicit reset."""
+        self._stop(cause, self._clock.monotonic())
+        return self._flush()
+
+    def reset_estop(self) -> list[Effect]:
+        """Leave the e-stop; an episode that still runs holds until the person presses takeover.
+
+        Raises:
+            RefusedError: it is not set.
+        """
+        if not self._stopped:
+            msg = 'reset_estop: the e-stop is not set'
+            raise RefusedError(msg)
+        self._stopped = ''
+        self._event('estop_reset')
+        self._decide(self._clock.monotonic())
+        return self._flush()
+
+    def _verdict(self, now: float) -> tuple[Mode, str]:
+        """Which mode the state of everything calls for, and why."""
+        if self._stopped:
+            return Mode.ESTOP, f'e-stop: {self._stopped}'
+        if not self._episode_id:
+            return Mode.IDLE, ''
+        if fault := self._pad.fault(now) or self._arm_fault or self._arm.fault(now):
+            return Mode.HOLD, fault
+        if self._takeover.engaged:
+            return Mode.HUMAN, ''
+        if reason := self._takeover.objection(now) or self._policy_fault or self._policy.fault(now):
+            return Mode.HOLD, reason
+        return Mode.AUTONOMOUS, ''
+
+    def _decide(self, now: float, *, begin_tick: bool = False, pressed: bool = False) -> None:
+        """Follow the verdict: losing control never waits, gaining it waits for a tick (or, for the person, a press).
+
+        Args:
+            now: monotonic time [s].
+            begin_tick: a tick is about to begin.
+            pressed: the person just engaged the takeover button.
+        """
+        if self._pad.fault(now):
+            self._takeover.lose_pad()
+        mode, reason = self._verdict(now)
+        if mode is Mode.AUTONOMOUS and self._mode is Mode.HUMAN:
+            mode, reason = Mode.HOLD, HAND_BACK
+        gains = mode is not self._mode and mode in (Mode.AUTONOMOUS, Mode.HUMAN)
+        if gains and not begin_tick and not (pressed and mode is Mode.HUMAN):
+            return
+        self._enter(mode, reason)
+        if pressed and mode is Mode.HUMAN and (self._step is None or self._step.human_action is None):
+            self._begin_tick(out_of_turn=True)
+
+    def _enter(self, mode: Mode, reason: str) -> None:
+        """Change the mode, and tell."""
+        assert mode is self._mode or mode in TRANSITIONS[self._mode], f'{self._mode.name} -> {mode.name}'
+        self._mode, self._reason = mode, reason
+        if mode is Mode.HOLD and reason != HAND_BACK and not self._fault_announced:
+            self._fault_announced = True
+            self._event('hold', reason)
+        elif mode is not Mode.HOLD and self._fault_announced:
+            self._fault_announced = False
+            if mode in (Mode.AUTONOMOUS, Mode.HUMAN):
+                self._event('resumed')
+        if mode is Mode.HUMAN and not self._takeover.active:
+            self._takeover.active = True
+            self._event('takeover')
+
+    def _stop(self, cause: str, now: float) -> None:
+        if self._stopped:
+            return
+        self._stopped = cause or 'no cause was given'
+        self._takeover.stop()
+        self._event('estop', cause)
+        self._decide(now)
+        if self._episode_id:
+            self._begin_tick(out_of_turn=True)
+
+    def _begin_tick(self, late_ms: float = 0.0, *, out_of_turn: bool = False) -> None:
+        """Open the next step; its command and its tick come before all else."""
+        previous = self._step
+        self._index += previous is not None
+        human = self._mode is Mode.HUMAN
+        if human:
+            self._gripper = min(max(self._gripper + self._pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
+        self._step = step = OpenStep(
+            stamp=self._clock.wall(),
+            episode_id=self._episode_id,
+            index=self._index,
+            late_ms=late_ms,
+            mode=self._mode,
+            human_action=(*self._pad.input.motion, self._gripper) if human else None,
+            hold_action=(0.0, 0.0, 0.0, self._gripper),
+        )
+        if step.human_action is not None:
+            self._command(step, step.human_action)
+        elif self._mode is not Mode.AUTONOMOUS:
+            self._command(step, step.hold_action)
+        self._effects.append(PublishTick(step.stamp, step.episode_id, step.index))
+        if out_of_turn:
+            self._effects.append(RestartClock())
+        self._publish_step(previous)
+
+    def _command(self, step: OpenStep, action: Action) -> None:
+        """Command the arm for this step, as the mode's source."""
+        step.mode = self._mode
+        step.command = PublishCommand(self._clock.wall(), step.episode_id, step.index, SOURCE[self._mode], action)
+        self._effects.append(step.command)
+
+    def _publish_step_if_complete(self, step: OpenStep) -> None:
+        if step.answer is not None and step.confirmation is not None:
+            self._publish_step(step)
+
+    def _publish_step(self, step: OpenStep | None) -> None:
+        if step is not None and not step.published:
+            step.published = True
+            self._effects.append(PublishStep(step.to_step()))
+
+    def _follow_gripper(self, opening_m: float) -> None:
+        """The gripper stays where the arm was last sent [m], but for what the person does with it in a takeover."""
+        closed, opened = self._gripper_range_m
+        if self._mode is not Mode.HUMAN and math.isfinite(opening_m):
+            self._gripper = min(max(2.0 * (opening_m - closed) / (opened - closed) - 1.0, -1.0), 1.0)
+
+    def _event(self, kind: str, detail: str = '') -> None:
+        self._events.append((kind, self._episode_id, detail))
+
+    def _flush(self) -> list[Effect]:
+        """What is to be done: commands, ticks and steps first, then events, then the status if it changed."""
+        effects, self._effects = self._effects, []
+        if self._events:
+            stamp = self._clock.wall()
+            effects += [PublishEvent(stamp, kind, episode, self._index, detail) for kind, episode, detail in self._events]
+            self._events = []
+        status = (self._mode, self._reason, self._episode_id, self._policy_version)
+        if status != self._status:
+            self._status = status
+            source = SOURCE[self._mode]
+            effects.append(
+                PublishStatus(self._clock.wall(), self._episode_id, self._index, self._mode, source, self._reason, self._policy_version)
+            )
+        return effects

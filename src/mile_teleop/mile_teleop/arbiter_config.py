@@ -1,0 +1,21 @@
+"""How the arbiter hands over, and whom it trusts for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mile_learner.config import Config, option
+from mile_teleop.takeover import HOLD_STYLE, TOGGLE_STYLE
+
+
+@dataclass(frozen=True)
+class ArbiterConfig(Config):
+    """Read from config/teleop.yaml. Time-outs guard processes and links and do not scale with `speed`; the grace period does."""
+
+    takeover: str = option(HOLD_STYLE, doc='the takeover button is held (dead-man) or toggled', choices=(HOLD_STYLE, TOGGLE_STYLE))
+    hand_back_grace_s: float = option(0.3, doc='the arm holds this long after a hand-back [s]', ge=0.0, le=10.0)
+    gripper_speed: float = option(3.5, doc='how fast the buttons move the gripper, from -1 (closed) to +1 (open) [1/s]', gt=0.0, le=100.0)
+    pad_timeout_s: float = option(0.5, doc='a pad silent for longer is lost [s]', gt=0.0, le=5.0)
+    pad_frozen_s: float = option(2.0, doc='a pad not at rest whose state stays the same for longer is lost [s]', gt=0.0, le=60.0)
+    policy_timeout_s: float = option(0.5, doc='a policy without a valid answer for longer is not obeyed [s]', gt=0.0, le=5.0)
+    arm_timeout_s: float = option(0.5, doc='an arm silent for longer is not commanded [s]', gt=0.0, le=5.0)

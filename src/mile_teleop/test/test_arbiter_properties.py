@@ -1,0 +1,301 @@
+"""The invariants of the control path, under a random and hostile world: delays, repeats, torn messages, dying sources, clock jumps.
+
+I1 one source; I2 a takeover acts at once; I3 bumpless as far as the arbiter decides it; I4 only finite actions in range; I5 silence is
+not obeyed; I6 a stuck pad neither; I7 the e-stop latches; I9 spans are closed; steps without gaps, each with the command of its tick.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from mile_learner.step import Gate, Mode, Source, Step
+from mile_teleop.effects import Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
+from mile_teleop.pad import Button
+
+from .rig import CLOSED_M, NAN, OPEN_M, Rig
+
+PERIOD_S = 0.1
+actions = st.one_of(
+    st.tuples(*[st.floats(-2.0, 2.0)] * 4),
+    st.sampled_from([(NAN, 0.0, 0.0, 0.0), (math.inf, 0.0, 0.0, 0.0), (0.0,) * 3, (0.0,) * 5, ()]),
+)
+motions = st.sampled_from([(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.3, -0.7, 0.1)])
+held = st.frozensets(st.sampled_from([Button.TAKEOVER, Button.TAKEOVER, Button.GRIPPER_OPEN, Button.START]), max_size=2)
+openings = st.sampled_from([CLOSED_M, 0.03, OPEN_M, 0.2, NAN])
+
+
+class HostileWorld(RuleBasedStateMachine):
+    """Drives the arbiter as the node would, and judges every effect by an account of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rig = Rig(hand_back_grace_s=0.15, pad_frozen_s=1.0)
+        self.seen = 0
+        self.due = math.inf
+        self.episodes = 0
+        self.running = ''
+        self.status: PublishStatus | None = None
+        self.ticks: list[PublishTick] = []
+        self.commands: dict[int, PublishCommand] = {}
+        self.steps: list[Step] = []
+        self.stopped = self.span_open = self.human_has_it = False
+        self.pad_valid = False
+        self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
+        self.pad_state: object = None
+        self.pad_at_rest = True
+        self.gripper = -1.0
+
+    # The world
+
+    @rule(seconds=st.sampled_from([0.01, 0.05, 0.1, 0.3]), alive=st.booleans())
+    def time_passes(self, seconds: float, alive: bool) -> None:
+        """With everything alive, or with everybody silent."""
+        end = self.rig.clock.now + seconds
+        while self.due <= end:
+            self.rig.clock.now = max(self.rig.clock.now, self.due)
+            if alive:
+                self.arm_lives(True, '', CLOSED_M)
+            self.due += PERIOD_S
+            self.rig.tick(0.0)
+            self.judge()
+            if alive and self.ticks:
+                self.policy_answers((0.5, 0.0, 0.0, 1.0), 0, True)
+                self.arm_confirms(CLOSED_M, True)
+        self.rig.clock.now = max(self.rig.clock.now, end)
+
+    @rule(seconds=st.sampled_from([0.6, 1.5]))
+    def everything_stalls(self, seconds: float) -> None:
+        self.rig.clock.now += seconds
+        while self.due <= self.rig.clock.now:
+            self.due += PERIOD_S
+        self.rig.tick(0.0)
+        self.judge()
+
+    @rule(seconds=st.sampled_from([-100.0, -0.2, 0.2, 100.0]))
+    def the_wall_clock_jumps(self, seconds: float) -> None:
+        self.rig.clock.offset += seconds
+
+    # The pad
+
+    @rule(buttons=held, motion=motions)
+    def pad_speaks(self, buttons: frozenset[Button], motion: tuple[float, float, float]) -> None:
+        state = (buttons, motion)
+        self.pad_arrives(state, at_rest=not buttons and not any(motion))
+        if Button.TAKEOVER not in buttons:
+            self.human_has_it = False
+        self.rig.pad(*buttons, motion=motion)
+        self.judge()
+
+    @rule(axes=st.sampled_from([[], [0.0] * 6, [NAN] * 6, [0.0] * 4]), buttons=st.sampled_from([[], [1] * 11]))
+    def pad_breaks(self, axes: list[float], buttons: list[int]) -> None:
+        self.pad_arrives(None, at_rest=True)
+        self.pad_valid = False
+        self.rig.raw_pad(axes, buttons)
+        self.judge()
+
+    @rule(buttons=held)
+    def pad_message_arrives_late(self, buttons: frozenset[Button]) -> None:
+        before = self.status
+        effects = self.rig.pad(*buttons, age=2.0)
+        self.judge()
+        assert not [effect for effect in effects if isinstance(effect, PublishEvent) and effect.type in ('takeover', 'hand_back')]
+        assert before is None or self.status is None or self.status.mode in (before.mode, Mode.HOLD)
+
+    @precondition(lambda self: self.running and not self.stopped)
+    @rule(motion=motions)
+    def person_takes_over(self, motion: tuple[float, float, float]) -> None:
+        """On a live pad and a live arm: I2 and I3."""
+        self.pad_speaks(frozenset(), (0.123, 0.0, 0.0))
+        self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
+        self.arm_lives(True, '', CLOSED_M)
+        self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
+        human_tick = bool(self.ticks) and self.ticks[-1].index in self.commands
+        human_tick = human_tick and self.commands[self.ticks[-1].index].source is Source.HUMAN
+        gripper = self.gripper
+        ticks = len(self.ticks)
+        self.pad_arrives(((Button.TAKEOVER,), motion), at_rest=False)
+        effects = self.rig.pad(Button.TAKEOVER, motion=motion)
+        self.human_has_it = True
+        self.judge()
+        assert self.rig.arbiter.mode is Mode.HUMAN
+        if not human_tick:
+            assert isinstance(effects[0], PublishCommand)
+            assert effects[0].source is Source.HUMAN
+            assert abs(effects[0].action[3] - gripper) < 1e-6
+            assert len(self.ticks) == ticks + 1
+            assert any(isinstance(effect, RestartClock) for effect in effects)
+
+    # Policy, arm and session
+
+    @precondition(lambda self: bool(self.ticks))
+    @rule(action=actions, back=st.sampled_from([0, 0, 0, 1, 2, -1]), valid=st.booleans())
+    def policy_answers(self, action: tuple[float, ...], back: int, valid: bool) -> None:
+        current = back == 0 and bool(self.running) and self.ticks[-1].episode_id == self.running
+        usable = valid and len(action) == 4 and all(map(math.isfinite, action))
+        repeated = current and self.answered_index == self.ticks[-1].index
+        if current and not repeated:
+            self.answered_index = self.ticks[-1].index
+            if usable:
+                self.answered = self.rig.clock.now
+        effects = self.rig.answer(action, back=back, valid=valid)
+        if not current or repeated or not usable:
+            assert not [e for e in effects if isinstance(e, PublishCommand) and e.source is Source.POLICY]
+        self.judge()
+
+    @precondition(lambda self: bool(self.commands))
+    @rule(opening=openings, accepted=st.booleans())
+    def arm_confirms(self, opening: float, accepted: bool) -> None:
+        self.rig.confirm(opening_m=opening, accepted=accepted)
+        self.judge()
+
+    @rule(ready=st.booleans(), fault=st.sampled_from(['', '', 'motor 3 overheated']), opening=openings)
+    def arm_lives(self, ready: bool, fault: str, opening: float) -> None:
+        self.arm_seen = self.rig.clock.now
+        self.rig.arm(ready=ready, fault=fault, opening_m=opening)
+        self.judge()
+
+    @precondition(lambda self: not self.running and not self.stopped)
+    @rule()
+    def session_starts(self) -> None:
+        self.episodes += 1
+        self.running = f'e{self.episodes}'
+        self.ticks, self.commands, self.steps = [], {}, []
+        self.answered, self.answered_index = self.rig.clock.now, -1
+        self.human_has_it = False
+        self.due = self.rig.clock.now + PERIOD_S
+        self.rig.start(self.running)
+        self.judge()
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def session_stops(self) -> None:
+        steps = self.rig.stop()
+        self.due = math.inf
+        self.human_has_it = False
+        self.judge()
+        assert steps == len(self.steps) == len(self.ticks)
+        self.running = ''
+
+    @rule(by_pad=st.booleans())
+    def estop(self, by_pad: bool) -> None:
+        self.human_has_it = False
+        if by_pad:
+            self.pad_arrives('estop', at_rest=False)
+            self.rig.pad(Button.ESTOP)
+        else:
+            self.rig.keep(self.rig.arbiter.estop('test'))
+        assert self.rig.arbiter.mode is Mode.ESTOP
+        self.judge()
+
+    @precondition(lambda self: self.stopped)
+    @rule()
+    def estop_is_reset(self) -> None:
+        self.rig.keep(self.rig.arbiter.reset_estop())
+        assert not [e for e in self.rig.effects[self.seen :] if isinstance(e, PublishCommand)]
+        self.judge()
+
+    # The judge
+
+    def pad_arrives(self, state: object, *, at_rest: bool) -> None:
+        now = self.rig.clock.now + 0.001
+        if state != self.pad_state:
+            self.pad_changed, self.pad_state = now, state
+        self.pad_seen, self.pad_valid, self.pad_at_rest = now, True, at_rest
+
+    def judge(self) -> None:
+        new, self.seen = self.rig.effects[self.seen :], len(self.rig.effects)
+        for effect in new:
+            self.judge_one(effect)
+
+    def judge_one(self, effect: Effect) -> None:
+        now = self.rig.clock.now
+        if isinstance(effect, PublishTick):
+            assert effect.episode_id == self.running
+            assert effect.index == len(self.ticks), 'no gaps'
+            self.ticks.append(effect)
+        elif isinstance(effect, PublishCommand):
+            self.judge_command(effect, now)
+        elif isinstance(effect, PublishStep):
+            self.judge_step(effect.step)
+        elif isinstance(effect, PublishEvent):
+            self.judge_event(effect)
+        elif isinstance(effect, PublishStatus):
+            self.status = effect
+        elif isinstance(effect, RestartClock):
+            self.due = now + PERIOD_S
+
+    def judge_command(self, command: PublishCommand, now: float) -> None:
+        assert command.episode_id == self.running
+        assert command.index not in self.commands, 'at most one command per tick'
+        assert command.index in (len(self.ticks) - 1, len(self.ticks)), 'a command belongs to the running tick'
+        assert len(command.action) == 4
+        assert all(math.isfinite(value) and abs(value) <= 1.0 for value in command.action)
+        self.commands[command.index] = command
+        if command.source is Source.HOLD:
+            assert command.action[:3] == (0.0, 0.0, 0.0)
+            return
+        assert not self.stopped, 'I7'
+        assert self.pad_valid, 'I5: the last pad message could not be obeyed'
+        assert now - self.pad_seen <= 0.5, 'I5: pad'
+        assert now - self.arm_seen <= 0.5, 'I5: arm'
+        assert self.pad_at_rest or now - self.pad_changed <= 1.0, 'I6'
+        if command.source is Source.POLICY:
+            assert not self.span_open, 'I1: by the record'
+            assert not self.human_has_it, 'I1: by the thumb'
+            assert now - self.answered <= 0.5, 'I5: policy'
+
+    def judge_step(self, step: Step) -> None:
+        assert (step.episode_id, step.index) == (self.running, len(self.steps)), 'no gaps, in order'
+        self.steps.append(step)
+        command = self.commands.get(step.index)
+        assert step.stamp == self.ticks[step.index].stamp
+        assert step.source is (Source.HOLD if command is None else command.source)
+        if command is None:
+            assert step.mode is Mode.AUTONOMOUS
+            assert not step.executed_action[:3].any()
+        else:
+            np.testing.assert_array_equal(step.executed_action, np.array(command.action, np.float32))
+        assert step.intervening == (step.source is Source.HUMAN) == (step.mode is Mode.HUMAN) == (step.gate is Gate.HUMAN)
+        assert np.isfinite(step.human_action).all() == step.intervening
+        assert np.isfinite(step.robot_action).all() == step.robot_action_valid
+        if step.intervening:
+            np.testing.assert_array_equal(step.human_action, step.executed_action)
+
+    def judge_event(self, event: PublishEvent) -> None:
+        if event.type == 'takeover':
+            assert not self.span_open
+            self.span_open = True
+        elif event.type == 'hand_back':
+            assert self.span_open
+            self.span_open = False
+        elif event.type == 'episode_stopped':
+            assert not self.span_open, 'I9'
+        elif event.type == 'estop':
+            self.stopped = True
+        elif event.type == 'estop_reset':
+            self.stopped = False
+
+    @invariant()
+    def the_status_tells_the_truth(self) -> None:
+        mode = self.rig.arbiter.mode
+        if self.status is None:
+            assert mode is Mode.IDLE
+            return
+        assert self.status.mode is mode
+        assert self.status.episode_id == self.running
+        assert (mode is Mode.IDLE) <= (not self.running)
+        assert (mode is Mode.ESTOP) == self.stopped, 'I7'
+        assert bool(self.status.reason) == (mode in (Mode.HOLD, Mode.ESTOP))
+        gripper = [command.action[3] for command in self.commands.values()][-1:]
+        self.gripper = gripper[0] if mode is Mode.HUMAN and gripper else -1.0
+
+
+HostileWorld.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+TestHostileWorld = HostileWorld.TestCase
