@@ -1,0 +1,74 @@
+"""From recorded episodes to what a method trains on: every step on which somebody commanded the arm, with its stacked observation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mile_learner.bags import EpisodeRecord
+from mile_learner.errors import LearnerError
+from mile_learner.history import stack_episode
+from mile_learner.methods.base import InterventionData
+from mile_learner.step import Source
+
+
+def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration: int) -> InterventionData:
+    """The usable steps of one episode.
+
+    Steps without an observation are left out before stacking, as the policy never saw them; steps on which nobody commanded the arm (hold,
+    e-stop) are left out after stacking, as they say nothing about whether the human wanted to intervene.
+
+    Args:
+        episode: as read from its bag.
+        history: observations stacked.
+        number: of the episode in the data set.
+        iteration: in which it was recorded.
+
+    Raises:
+        LearnerError: no usable step, or observations or actions that are not finite.
+    """
+    steps = [step for step in episode.steps if len(step.observation)]
+    commanded = np.array([step.source is not Source.HOLD for step in steps], dtype=bool)
+    if not commanded.any():
+        msg = f'{episode.path}: got no step on which the arm was commanded, expected at least one; remove the episode from the run'
+        raise LearnerError(msg)
+    stacked = stack_episode(np.stack([step.observation for step in steps]), history)
+    next_stacked = np.concatenate([stacked[1:], stacked[-1:]])
+    robot_action = np.stack([step.robot_action for step in steps])
+    for name, values in (('observation', stacked), ('robot_action', robot_action)):
+        if not np.isfinite(values[commanded]).all():
+            msg = f'{episode.path}: {name} is not finite; `mile inspect {episode.path} --check` names the steps'
+            raise LearnerError(msg)
+    count = len(steps)
+    ended = np.zeros(count, dtype=bool)
+    ended[-1] = episode.outcome in ('success', 'failure')
+    data = InterventionData(
+        stacked=stacked,
+        next_stacked=next_stacked,
+        robot_action=robot_action,
+        human_action=np.stack([step.human_action for step in steps]),
+        intervening=np.array([step.intervening for step in steps], dtype=bool),
+        episode=np.full(count, number),
+        step=np.arange(count),
+        iteration=np.full(count, iteration),
+        done=ended,
+        success=np.full(count, episode.outcome == 'success'),
+        demonstration=np.zeros(count, dtype=bool),
+    )
+    return data.take(commanded)
+
+
+def run_data(episodes: Sequence[tuple[int, EpisodeRecord]], history: int) -> InterventionData:
+    """All episodes of a run, given as (iteration, episode).
+
+    Raises:
+        LearnerError: no episode, or one that cannot be trained on.
+    """
+    if not episodes:
+        msg = 'got no episodes, expected at least one; record an episode first'
+        raise LearnerError(msg)
+    parts = [
+        episode_data(episode, history=history, number=number, iteration=iteration) for number, (iteration, episode) in enumerate(episodes)
+    ]
+    return InterventionData.concatenate(parts)

@@ -1,0 +1,93 @@
+"""Behaviour cloning: maximum likelihood of a Gaussian policy, stopped early on held-out episodes.
+
+Makes the initial policy (from demonstrations) and the initial mental model (from rollouts of the initial policy).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.methods.training import Report, TrainingCancelled, minibatches
+from mile_learner.policy import Architecture, GaussianPolicy, negative_log_likelihood
+
+
+@dataclass(frozen=True)
+class BehaviourCloningConfig(Config):
+    """Options of behaviour cloning."""
+
+    learning_rate: float = option(1e-3, doc='step size of Adam', gt=0.0, le=1.0)
+    epochs: int = option(400, doc='most passes over the data', ge=1)
+    batch_size: int = option(256, doc='steps per gradient step', ge=1)
+    held_out: float = option(0.15, doc='fraction of episodes held out for early stopping; at least one if there are two', ge=0.0, lt=1.0)
+    patience: int = option(40, doc='stop after this many epochs without a better held-out loss', ge=1)
+    grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
+    std_floor: float = option(2e-3, doc='floor of the input normaliser [unit of the observation]', gt=0.0)
+    hidden: tuple[int, ...] = option((256, 256), doc='widths of the hidden layers', ge=1)
+    log_std_min: float = option(-2.0, doc='floor of the log standard deviation')
+    log_std_max: float = option(1.0, doc='ceiling of the log standard deviation')
+
+
+def clone(
+    inputs: Tensor, actions: Tensor, episodes: Tensor, config: BehaviourCloningConfig, *, seed: int, report: Report | None = None
+) -> tuple[GaussianPolicy, dict[str, float]]:
+    """Fit a new policy to (inputs (N, H*d), actions (N, 4)) with episode numbers (N,), from which whole episodes are held out.
+
+    Returns:
+        The policy of the best held-out epoch, and its losses.
+
+    Raises:
+        LearnerError: no data.
+        TrainingCancelled: `report` asked to stop.
+    """
+    if not len(inputs):
+        msg = 'behaviour cloning: got no steps, expected at least one demonstration'
+        raise LearnerError(msg)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    shape = {key: value for key, value in config.to_mapping().items() if key in ('hidden', 'log_std_min', 'log_std_max')}
+    policy = GaussianPolicy(Architecture(input_dim=inputs.shape[1], action_dim=actions.shape[1], **shape))
+    held_out = _held_out(episodes, config.held_out, generator)
+    train, test = (~held_out).nonzero().squeeze(-1), held_out.nonzero().squeeze(-1)
+    policy.set_normaliser(inputs[train], std_floor=config.std_floor)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
+    best: dict[str, float] = {'held_out_nll': float('inf')}
+    best_weights = copy.deepcopy(policy.state_dict())
+    for epoch in range(config.epochs):
+        total = 0.0
+        for rows in minibatches(len(train), config.batch_size, generator):
+            batch = train[rows]
+            mean, log_std = policy(inputs[batch])
+            loss = negative_log_likelihood(mean, log_std, actions[batch]).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(policy.parameters(), config.grad_clip)
+            optimizer.step()
+            total += loss.item() * len(batch)
+        losses = {'nll': total / len(train)}
+        with torch.no_grad():
+            rows = test if len(test) else train
+            mean, log_std = policy(inputs[rows])
+            losses['held_out_nll'] = negative_log_likelihood(mean, log_std, actions[rows]).mean().item()
+        if losses['held_out_nll'] < best['held_out_nll']:
+            best, best_weights = losses | {'epoch': float(epoch)}, copy.deepcopy(policy.state_dict())
+        if report is not None and not report(epoch + 1, config.epochs, losses):
+            raise TrainingCancelled
+        if epoch - best['epoch'] >= config.patience:
+            break
+    policy.load_state_dict(best_weights)
+    policy.eval()
+    return policy, best
+
+
+def _held_out(episodes: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Mask (N,) of the steps of randomly chosen whole episodes; none if there is one episode or fraction is 0."""
+    names = episodes.unique()
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1) if fraction > 0 else 0
+    chosen = names[torch.randperm(len(names), generator=generator)[:count]]
+    return torch.isin(episodes, chosen)
