@@ -20,7 +20,7 @@ COLCON_BUILD := cd ros2_ws && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS PATH='$(BI
 	colcon build --merge-install --install-base '$(VENV)'
 
 INTERFACES := src/mile_msgs/CMakeLists.txt src/mile_msgs/package.xml $(foreach kind,msg srv action,src/mile_msgs/$(kind) $(wildcard src/mile_msgs/$(kind)/*.$(kind)))
-PACKAGES := $(filter-out src/mile_msgs/%,$(wildcard src/*/package.xml)) $(wildcard src/*/setup.py src/*/setup.cfg) launch config
+PACKAGES := $(filter-out src/mile_msgs/%,$(wildcard src/*/package.xml)) $(wildcard src/*/setup.py src/*/setup.cfg launch config)
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build demo test lint types format lock clean FORCE

@@ -4,7 +4,6 @@ Writes one .pth file: `AMENT_PREFIX_PATH` defaults to the environment (ament_ind
 that colcon linked (`--symlink-install`) are importable. Links `bin/mile` to the command. Run with the environment's Python.
 """
 
-import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -17,7 +16,7 @@ def replace_link(link: Path, target: str) -> None:
     temporary = link.with_suffix('.tmp')
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
-    os.replace(temporary, link)
+    temporary.replace(link)
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     path = Path(sysconfig.get_paths()['purelib'], 'mile_workspace.pth')
     temporary = path.with_suffix('.tmp')
     temporary.write_text('\n'.join(lines) + '\n')
-    os.replace(temporary, path)
+    temporary.replace(path)
     replace_link(Path(sys.prefix, 'bin', 'mile'), '../lib/mile_bringup/mile')
 
 

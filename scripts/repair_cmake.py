@@ -4,7 +4,6 @@ The wheels' exported targets name the include folders of the machine that built 
 interface package fails with "includes non-existent path". Run with the environment's Python; running it twice changes nothing.
 """
 
-import os
 import re
 import sys
 import sysconfig
@@ -29,7 +28,7 @@ def main() -> None:
             # A new file, never a write in place: the old one may be a hard link into the installer's cache.
             temporary = path.with_suffix('.tmp')
             temporary.write_text(new)
-            os.replace(temporary, path)
+            temporary.replace(path)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -12,8 +12,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
-        ('share/' + package_name + '/launch', sorted(glob('launch/*.launch.py'))),
-        ('share/' + package_name + '/config', sorted(glob('config/*.yaml'))),
+        ('share/' + package_name + '/launch', sorted(map(str, Path('launch').glob('*.py')))),
+        ('share/' + package_name + '/config', sorted(map(str, Path('config').glob('*.*')))),
     ],
     install_requires=['setuptools'],
     zip_safe=False,
