@@ -23,7 +23,7 @@ from mile_teleop.effects import Action, Effect, PublishCommand, PublishEvent, Pu
 from mile_teleop.errors import RefusedError
 from mile_teleop.inputs import Confirmation, PolicyAnswer
 from mile_teleop.modes import SOURCE, TRANSITIONS
-from mile_teleop.open_step import OpenStep, answer_problem
+from mile_teleop.open_step import OpenStep
 from mile_teleop.pad import Button, PadMapping
 from mile_teleop.takeover import HAND_BACK, Takeover
 from mile_teleop.watchdog import PadWatch, Watchdog
@@ -67,6 +67,7 @@ class Arbiter:
         self._mode = Mode.IDLE
         self._reason = ''
         self._status: tuple[object, ...] = ()
+        self._epoch = clock.wall() - clock.monotonic()
         self._episode_id = ''
         self._index = 0
         self._step: OpenStep | None = None
@@ -99,7 +100,9 @@ class Arbiter:
             msg = f'start_episode: the e-stop is set ({self._stopped}); reset it first'
             raise RefusedError(msg)
         now = self._clock.monotonic()
-        self._episode_id, self._index = episode_id, 0
+        self._publish_step(self._step)
+        self._epoch = self._clock.wall() - now
+        self._episode_id, self._index, self._step = episode_id, 0, None
         self._policy.feed(now)
         self._policy_fault = self._arm_refusal = ''
         self._event('episode_started')
@@ -108,7 +111,7 @@ class Arbiter:
         return self._flush()
 
     def stop_episode(self, outcome: str) -> tuple[int, list[Effect]]:
-        """End the episode: how many Steps it has, and what is to be done.
+        """End the episode at once: how many Steps it has, and what is to be done. The last Step may follow, until the next tick is due.
 
         Raises:
             RefusedError: no episode runs.
@@ -119,10 +122,10 @@ class Arbiter:
         if self._takeover.active:
             self._event('hand_back', 'the episode ended')
         self._takeover.end()
-        self._publish_step(self._step)
         self._event('episode_stopped', outcome)
-        self._episode_id, self._step = '', None
+        self._episode_id = ''
         self._decide(self._clock.monotonic())
+        self._publish_step(self._step, if_complete=True)
         return self._index + 1, self._flush()
 
     def tick(self, late_ms: float = 0.0) -> list[Effect]:
@@ -130,6 +133,8 @@ class Arbiter:
         if self._episode_id:
             self._decide(self._clock.monotonic(), begin_tick=True)
             self._begin_tick(late_ms)
+        else:
+            self._publish_step(self._step)
         return self._flush()
 
     def on_joy(self, stamp: float, axes: Sequence[float], buttons: Sequence[int]) -> list[Effect]:
@@ -156,17 +161,15 @@ class Arbiter:
         if step is None or not step.is_answered_by(answer):
             self._decide(now)
             return self._flush()
-        step.answer, step.answer_problem = answer, answer_problem(answer)
-        self._policy_version, self._policy_fault = answer.policy_version, step.answer_problem
-        if not step.answer_problem:
+        self._policy_version, self._policy_fault = answer.policy_version, step.take(answer)
+        if not self._policy_fault:
             self._policy.feed(now)
         self._decide(now)
-        if step.command is None and self._mode is Mode.AUTONOMOUS:
-            x, y, z, gripper = (min(max(float(value), -1.0), 1.0) for value in answer.action)
-            self._command(step, (x, y, z, gripper))
-        elif step.command is None:
+        if step.command is None and self._mode is Mode.AUTONOMOUS and step.robot_action is not None:
+            self._command(step, step.robot_action)
+        elif step.command is None and self._mode is Mode.HOLD:
             self._command(step, step.hold_action)
-        self._publish_step_if_complete(step)
+        self._publish_step(self._step, if_complete=True)
         return self._flush()
 
     def on_confirmation(self, result: Confirmation) -> list[Effect]:
@@ -180,7 +183,7 @@ class Arbiter:
             if refusal and refusal != self._arm_refusal:
                 self._event('warning', f'the arm refused a command: {refusal}')
             self._arm_refusal = refusal
-            self._publish_step_if_complete(step)
+            self._publish_step(self._step, if_complete=True)
         return self._flush()
 
     def on_arm_state(self, *, ready: bool, fault: str, commanded_opening_m: float) -> list[Effect]:
@@ -271,18 +274,17 @@ class Arbiter:
             self._begin_tick(out_of_turn=True)
 
     def _begin_tick(self, late_ms: float = 0.0, *, out_of_turn: bool = False) -> None:
-        """Open the next step; its command and its tick come before all else."""
+        """Open the next step; its command and its tick come before the record of the previous one."""
         previous = self._step
         self._index += previous is not None
         human = self._mode is Mode.HUMAN
         if human:
             self._gripper = min(max(self._gripper + self._pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
         self._step = step = OpenStep(
-            stamp=self._clock.wall(),
+            stamp=self._stamp(),
             episode_id=self._episode_id,
             index=self._index,
             late_ms=late_ms,
-            mode=self._mode,
             human_action=(*self._pad.input.motion, self._gripper) if human else None,
             hold_action=(0.0, 0.0, 0.0, self._gripper),
         )
@@ -298,15 +300,11 @@ class Arbiter:
     def _command(self, step: OpenStep, action: Action) -> None:
         """Command the arm for this step, as the mode's source."""
         step.mode = self._mode
-        step.command = PublishCommand(self._clock.wall(), step.episode_id, step.index, SOURCE[self._mode], action)
+        step.command = PublishCommand(self._stamp(), step.episode_id, step.index, SOURCE[self._mode], action)
         self._effects.append(step.command)
 
-    def _publish_step_if_complete(self, step: OpenStep) -> None:
-        if step.answer is not None and step.confirmation is not None:
-            self._publish_step(step)
-
-    def _publish_step(self, step: OpenStep | None) -> None:
-        if step is not None and not step.published:
+    def _publish_step(self, step: OpenStep | None, *, if_complete: bool = False) -> None:
+        if step is not None and not step.published and (step.complete or not if_complete):
             step.published = True
             self._effects.append(PublishStep(step.to_step()))
 
@@ -316,6 +314,10 @@ class Arbiter:
         if self._mode is not Mode.HUMAN and math.isfinite(opening_m):
             self._gripper = min(max(2.0 * (opening_m - closed) / (opened - closed) - 1.0, -1.0), 1.0)
 
+    def _stamp(self) -> float:
+        """Now, since the epoch; within an episode it does not follow jumps of the wall clock."""
+        return self._clock.monotonic() + self._epoch
+
     def _event(self, kind: str, detail: str = '') -> None:
         self._events.append((kind, self._episode_id, detail))
 
@@ -323,14 +325,13 @@ class Arbiter:
         """What is to be done: commands, ticks and steps first, then events, then the status if it changed."""
         effects, self._effects = self._effects, []
         if self._events:
-            stamp = self._clock.wall()
-            effects += [PublishEvent(stamp, kind, episode, self._index, detail) for kind, episode, detail in self._events]
+            effects += [PublishEvent(self._stamp(), kind, episode, self._index, detail) for kind, episode, detail in self._events]
             self._events = []
         status = (self._mode, self._reason, self._episode_id, self._policy_version)
         if status != self._status:
             self._status = status
             source = SOURCE[self._mode]
             effects.append(
-                PublishStatus(self._clock.wall(), self._episode_id, self._index, self._mode, source, self._reason, self._policy_version)
+                PublishStatus(self._stamp(), self._episode_id, self._index, self._mode, source, self._reason, self._policy_version)
             )
         return effects

@@ -19,20 +19,21 @@ class OpenStep:
 
     Attributes:
         stamp: when it began, since the epoch [s].
-        mode: in which mode it was decided: when it began, or when its command was given.
+        mode: in which mode its command was given.
         human_action: a_h, latched when it began; None if nobody had taken over.
         hold_action: what a hold means now: no motion, the gripper where it is.
+        robot_action: a_r, within [-1, 1]; None until there is a usable answer.
     """
 
     stamp: float
     episode_id: str
     index: int
     late_ms: float
-    mode: Mode
     human_action: Action | None
     hold_action: Action
+    mode: Mode = Mode.HOLD
     answer: PolicyAnswer | None = None
-    answer_problem: str = ''
+    robot_action: Action | None = None
     command: PublishCommand | None = None
     confirmation: Confirmation | None = None
     published: bool = False
@@ -50,19 +51,34 @@ class OpenStep:
             and (result.episode_id, result.index, result.source) == (command.episode_id, command.index, command.source)
         )
 
+    def take(self, answer: PolicyAnswer) -> str:
+        """Take the policy's answer in; why it cannot be obeyed, or empty if it can."""
+        self.answer = answer
+        if not answer.valid:
+            return f'policy: {answer.detail or "no valid action, for no stated reason"}'
+        if len(answer.action) != ACTION_DIM or not all(map(math.isfinite, answer.action)):
+            return 'policy: its action is not four finite numbers'
+        x, y, z, gripper = (min(max(float(value), -1.0), 1.0) for value in answer.action)
+        self.robot_action = (x, y, z, gripper)
+        return ''
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that belongs to it has arrived."""
+        return self.answer is not None and (self.command is None or self.confirmation is not None)
+
     def to_step(self) -> Step:
-        """The record of this tick; what is missing is NaN, zero or empty."""
+        """The record of this tick; what is missing is NaN, zero or empty. A tick without a command is a hold."""
         answer, command = self.answer, self.command
-        answered = answer is not None and not self.answer_problem
         return Step(
             stamp=self.stamp,
             episode_id=self.episode_id,
             index=self.index,
-            observation=np.array([] if answer is None else answer.observation, np.float32),
+            observation=np.array([] if answer is None or self.robot_action is None else answer.observation, np.float32),
             observation_stamp=0.0 if answer is None else answer.observation_stamp,
             image_stamp=0.0 if answer is None else answer.image_stamp,
-            robot_action=_vector(answer.action if answer is not None and answered else None),
-            robot_action_valid=answered,
+            robot_action=_vector(self.robot_action),
+            robot_action_valid=self.robot_action is not None,
             human_action=_vector(self.human_action),
             intervening=self.human_action is not None,
             executed_action=_vector(self.hold_action if command is None else command.action),
@@ -75,15 +91,6 @@ class OpenStep:
             inference_ms=math.nan if answer is None else answer.inference_ms,
             tick_late_ms=self.late_ms,
         )
-
-
-def answer_problem(answer: PolicyAnswer) -> str:
-    """Why an answer cannot be obeyed; empty if it can."""
-    if not answer.valid:
-        return f'policy: {answer.detail or "no valid action, for no stated reason"}'
-    if len(answer.action) != ACTION_DIM or not all(map(math.isfinite, answer.action)):
-        return 'policy: its action is not four finite numbers'
-    return ''
 
 
 def _vector(values: Sequence[float] | None) -> Array:

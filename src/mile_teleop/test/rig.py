@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mile_learner.step import Source, Step
+from mile_learner.step import Mode, Source, Step
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
 from mile_teleop.effects import Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
@@ -125,6 +125,9 @@ class Rig:
 
     def all(self, kind: type[E]) -> list[E]:
         return of(kind, self.effects)
+
+    def mode(self) -> Mode:
+        return self.arbiter.mode
 
     @property
     def status(self) -> PublishStatus:

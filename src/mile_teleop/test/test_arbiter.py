@@ -19,8 +19,9 @@ T = Button.TAKEOVER
 def test_the_policy_drives_when_everybody_is_alive() -> None:
     rig = Rig()
     rig.live()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
     assert sources(rig.effects) == [Source.POLICY]
+    assert len(rig.steps) == 1
     step = rig.steps[0]
     assert (step.index, step.source, step.mode, step.gate, step.intervening) == (0, Source.POLICY, Mode.AUTONOMOUS, Gate.NONE, False)
     np.testing.assert_allclose(step.executed_action, (0.1, 0.2, 0.3, 1.0), rtol=1e-6)
@@ -74,11 +75,11 @@ def test_after_a_hand_back_the_arm_holds_for_the_grace_period() -> None:
     rig.live()
     rig.cycle(T)
     rig.pad()
-    assert rig.arbiter.mode is Mode.HOLD
+    assert rig.mode() is Mode.HOLD
     modes = []
     for _ in range(4):
         rig.cycle()
-        modes.append(rig.arbiter.mode)
+        modes.append(rig.mode())
     assert modes == [Mode.HOLD, Mode.HOLD, Mode.AUTONOMOUS, Mode.AUTONOMOUS]
     assert not any(step.intervening for step in rig.steps[-4:])
     assert rig.events.count('hold') == rig.events.count('resumed') == 0
@@ -100,10 +101,10 @@ def test_toggle_style_takes_over_until_the_next_press() -> None:
     rig.pad(T)
     rig.pad()
     rig.cycle(motion=(0.3, 0.0, 0.0))
-    assert rig.arbiter.mode is Mode.HUMAN
+    assert rig.mode() is Mode.HUMAN
     rig.pad(T)
     rig.cycle()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
     assert [event for event in rig.events if event in ('takeover', 'hand_back')] == ['takeover', 'hand_back']
 
 
@@ -113,7 +114,7 @@ def test_stick_motion_alone_never_intervenes() -> None:
     for _ in range(5):
         rig.cycle(motion=(1.0, 1.0, 1.0))
     assert not any(step.intervening for step in rig.steps)
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
 
 
 def test_a_button_found_down_is_not_a_takeover() -> None:
@@ -122,10 +123,10 @@ def test_a_button_found_down_is_not_a_takeover() -> None:
     rig.pad(T)
     rig.start()
     rig.cycle(T)
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
     rig.pad()
     rig.pad(T)
-    assert rig.arbiter.mode is Mode.HUMAN
+    assert rig.mode() is Mode.HUMAN
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_broken_source_holds_the_arm_with_the_reason(fault: object, reason: st
     assert rig.events[-1] == 'hold'
     for _ in range(3):
         rig.cycle()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
     assert rig.events[-1] == 'resumed'
 
 
@@ -165,7 +166,7 @@ def test_a_silent_source_holds_the_arm(silent: str) -> None:
         rig.tick()
         if silent != 'policy':
             rig.answer()
-    assert rig.arbiter.mode is Mode.HOLD
+    assert rig.mode() is Mode.HOLD
     assert rig.status.reason == f'{silent}: silent for more than 0.5 s'
 
 
@@ -174,19 +175,19 @@ def test_a_pad_that_repeats_one_state_with_a_button_down_is_lost() -> None:
     rig.live()
     for _ in range(20):
         rig.cycle(T, motion=(0.7, 0.0, 0.0))
-    assert rig.arbiter.mode is Mode.HOLD
+    assert rig.mode() is Mode.HOLD
     assert 'is its link dead?' in rig.status.reason
     assert sum(step.intervening for step in rig.steps) in (10, 11)
     rig.cycle(T, motion=(0.6, 0.0, 0.0))
     assert rig.status.reason == 'the pad was lost during a takeover; press takeover to go on'
     rig.cycle()
-    assert rig.arbiter.mode is Mode.HOLD, 'a lost pad is no hand-back'
+    assert rig.mode() is Mode.HOLD, 'a lost pad is no hand-back'
     rig.pad(T)
-    assert rig.arbiter.mode is Mode.HUMAN
+    assert rig.mode() is Mode.HUMAN
     rig.pad()
     for _ in range(4):
         rig.cycle()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
 
 
 def test_a_pad_at_rest_may_repeat_itself() -> None:
@@ -194,7 +195,7 @@ def test_a_pad_at_rest_may_repeat_itself() -> None:
     rig.live()
     for _ in range(30):
         rig.cycle()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
 
 
 def test_old_and_repeated_pad_messages_are_no_sign_of_life() -> None:
@@ -207,7 +208,7 @@ def test_old_and_repeated_pad_messages_are_no_sign_of_life() -> None:
         rig.pad(T, age=3.0)
         rig.tick()
         rig.answer()
-    assert rig.arbiter.mode is Mode.HOLD
+    assert rig.mode() is Mode.HOLD
     assert not any(step.intervening for step in rig.steps)
 
 
@@ -218,7 +219,7 @@ def test_a_wall_clock_set_back_does_not_lose_the_pad() -> None:
     for _ in range(10):
         rig.cycle()
     rig.pad(T)
-    assert rig.arbiter.mode is Mode.HUMAN
+    assert rig.mode() is Mode.HUMAN
 
 
 def test_the_estop_latches_until_an_explicit_reset_and_then_awaits_a_press() -> None:
@@ -228,7 +229,7 @@ def test_the_estop_latches_until_an_explicit_reset_and_then_awaits_a_press() -> 
     assert sources(effects) == [Source.HOLD]
     for _ in range(5):
         rig.cycle(T)
-        assert rig.arbiter.mode is Mode.ESTOP
+        assert rig.mode() is Mode.ESTOP
     rig.cycle()
     rig.keep(rig.arbiter.reset_estop())
     for _ in range(10):
@@ -239,14 +240,14 @@ def test_the_estop_latches_until_an_explicit_reset_and_then_awaits_a_press() -> 
     rig.pad()
     for _ in range(5):
         rig.cycle()
-    assert rig.arbiter.mode is Mode.AUTONOMOUS
+    assert rig.mode() is Mode.AUTONOMOUS
 
 
 def test_the_estop_button_is_obeyed_from_an_old_message_too() -> None:
     rig = Rig()
     rig.live()
     rig.pad(Button.ESTOP, age=3.0)
-    assert rig.arbiter.mode is Mode.ESTOP
+    assert rig.mode() is Mode.ESTOP
 
 
 def test_the_estop_outlives_the_episode() -> None:
@@ -254,7 +255,7 @@ def test_the_estop_outlives_the_episode() -> None:
     rig.live()
     rig.keep(rig.arbiter.estop('service'))
     rig.stop('aborted')
-    assert rig.arbiter.mode is Mode.ESTOP
+    assert rig.mode() is Mode.ESTOP
     with pytest.raises(RefusedError, match='e-stop is set'):
         rig.start('e1')
     rig.arbiter.reset_estop()
@@ -272,7 +273,31 @@ def test_an_episode_that_ends_during_a_takeover_closes_its_span() -> None:
     assert [step.index for step in rig.steps] == list(range(steps))
     rig.pad(T)
     rig.start('e1')
-    assert rig.arbiter.mode is not Mode.HUMAN, 'the next episode takes a new press'
+    assert rig.mode() is not Mode.HUMAN, 'the next episode takes a new press'
+
+
+def test_the_last_step_may_be_completed_after_the_episode_ended() -> None:
+    rig = Rig()
+    rig.live()
+    rig.pad(T)
+    assert rig.stop() == 2
+    assert len(rig.steps) == 1
+    assert sources(rig.answer() + rig.confirm()) == []
+    assert rig.steps[-1].robot_action_valid
+    assert np.isfinite(rig.steps[-1].sent_target).all()
+    rig.start('e1')
+    rig.stop()
+    rig.tick()
+    assert [step.index for step in rig.steps] == [0, 1, 0]
+
+
+def test_stamps_within_an_episode_do_not_follow_a_wall_clock_that_jumps() -> None:
+    rig = Rig()
+    rig.live()
+    for jump in (0.0, -50.0, 50.0):
+        rig.clock.offset += jump
+        rig.cycle()
+    assert np.diff([step.stamp for step in rig.steps]) == pytest.approx(0.1, abs=0.01)
 
 
 def test_the_gripper_stays_where_it_was_sent_until_its_buttons_move_it() -> None:
