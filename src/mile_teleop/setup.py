@@ -17,5 +17,5 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='Pad to arbitration to record.',
     license='Apache-2.0',
-    entry_points={'console_scripts': []},
+    entry_points={'console_scripts': ['pad_node = mile_teleop.pad_node:main']},
 )
