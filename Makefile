@@ -7,8 +7,9 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
-UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip
 PIP := $(BIN)/pip --disable-pip-version-check
+LOCK = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' $(FLAGS)
 
 # Two ROS installations in one environment break each other, and a guard set by another Python's wheels would hide ours.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH PYTHONHOME VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -50,23 +51,23 @@ format: setup  ## rewrites the sources in the project's style
 	$(BIN)/ruff format
 
 lock: setup  ## resolves requirements/*.in anew; `make lock FLAGS=--upgrade` takes the newest versions
-	cd requirements && $(UV) compile --universal --python-version 3.10 --generate-hashes --no-annotate $(FLAGS) \
-		--custom-compile-command 'make lock' -o lock.txt ros.in runtime.in dev.in bench.in
-	cd requirements && $(UV) compile --universal --python-version 3.10 --generate-hashes --no-annotate $(FLAGS) \
-		--custom-compile-command 'make lock' --constraints lock.txt -o bootstrap.txt bootstrap.in
+	cd requirements && $(LOCK) -o lock.txt ros.in runtime.in dev.in bench.in
+	cd requirements && $(LOCK) -o robot.txt robot.in
+	cd requirements && $(LOCK) -o bootstrap.txt --constraints lock.txt bootstrap.in
 
 clean:  ## removes the environment and everything built; runs/ stays
 	rm -rf .venv ros2_ws/build ros2_ws/install ros2_ws/log .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src -name __pycache__ -prune -exec rm -rf {} +
 
-# The stamp of a finished set-up holds this folder's name: an environment that was moved, or whose Python is gone, is made anew.
-ifneq ($(shell test -x .venv/bin/python && cat .venv/.synced 2>/dev/null),$(CURDIR))
+# What a finished environment was made from and where: one that was moved, whose lock changed or whose Python is gone is made anew.
+SYNCED := $(CURDIR) $(firstword $(shell cat requirements/lock.txt requirements/bootstrap.txt | sha256sum))
+ifneq ($(shell test -x .venv/bin/python && cat .venv/.synced 2>/dev/null),$(SYNCED))
 $(VENV)/.synced: FORCE
 endif
 
 # Always into an empty environment: removing single ROS wheels damages the others, because they carry each other's metadata.
 # uv does not read pip's configuration, so an index mirror configured for pip is handed on.
-$(VENV)/.synced: requirements/lock.txt requirements/bootstrap.txt
+$(VENV)/.synced:
 	@sh scripts/check_tools.sh '$(PYTHON)'
 	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log
 	$(PYTHON) -m venv --clear .venv
@@ -76,7 +77,7 @@ $(VENV)/.synced: requirements/lock.txt requirements/bootstrap.txt
 	$${index:+env UV_DEFAULT_INDEX="$$index"} $(BIN)/uv pip sync --python .venv --require-hashes --only-binary :all: --no-binary empy --no-build-isolation \
 		requirements/lock.txt
 	$(BIN)/python scripts/repair_cmake.py
-	@echo '$(CURDIR)' > $@
+	@echo '$(SYNCED)' > $@
 
 $(VENV)/.interfaces: $(VENV)/.synced $(INTERFACES)
 	$(COLCON_BUILD) --packages-select mile_msgs --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(BIN)/python'
