@@ -34,9 +34,7 @@ def add_verb(
     description: str = '',
 ) -> argparse.ArgumentParser:
     """Add one verb with the options that all verbs have."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name, help=help, description=description or help, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=description or help)
     parser.add_argument('--json', action='store_true', help='print one JSON object on standard output; logs go to standard error')
     parser.set_defaults(run=run)
     return parser

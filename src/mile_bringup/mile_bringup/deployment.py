@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from mile_learner.config import Config, option
-from mile_learner.task import TaskConfig
 
 from mile_bringup.errors import UsageError
+from mile_learner.config import Config, ConfigError, option, read_yaml_mapping
+from mile_learner.task import TaskConfig
 
 ARMS = ('sim',)
 OPERATORS = ('sim', 'joystick')
+FIXED = ('task', 'rate', 'time_limit', 'seed')
+"""Options that a run keeps for its whole life."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,43 @@ class Deployment(Config):
     speed: float = option(1.0, doc='times real time at which the simulated arm and operator run', ge=0.1, le=50.0)
     seed: int = option(0, doc='of initial policy, start states, simulated operator and training', ge=0, le=2**31 - 1)
     namespace: str = option('mile', doc='ROS namespace of all nodes')
+    params_file: str = option('', doc='path of a ROS parameter file that counts before everything else')
+
+    @classmethod
+    def of_run(cls, run_file: Path, given: Mapping[str, Any]) -> Deployment:
+        """What a run was started with, and `given` options instead of that.
+
+        Raises:
+            UsageError: an option differs that a run keeps for its whole life.
+            ConfigError: run.yaml is damaged, or values are out of range.
+        """
+        stored = cls.from_mapping(read_yaml_mapping(run_file).get('deployment', {}), source=str(run_file))
+        for name in FIXED:
+            if name in given and given[name] != getattr(stored, name):
+                was = getattr(stored, name)
+                msg = f'{run_file}: got {name} {given[name]!r}, but this run has {was!r}; leave the option out, or start a new run'
+                raise UsageError(msg)
+        return dataclasses.replace(stored, **given)
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Typed values of options given as text; those that have their default are left out.
+
+        Raises:
+            ConfigError: not a number where one is expected.
+        """
+        hints = get_type_hints(cls)
+        values = {}
+        for field in dataclasses.fields(cls):
+            text = texts[field.name]
+            try:
+                value = hints[field.name](text)
+            except ValueError:
+                msg = f'{field.name}: got {text!r}, expected {hints[field.name].__name__}: {field.metadata["doc"]}'
+                raise ConfigError(msg) from None
+            if value != field.default:
+                values[field.name] = value
+        return values
 
     def resolved_task(self) -> TaskConfig:
         """The task with this deployment's rate and time limit; a full-scale action keeps its speed [m/s].

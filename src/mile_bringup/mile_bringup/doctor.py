@@ -29,15 +29,23 @@ class Finding:
 
 
 PROBE_TIMEOUT_S = 60.0
-RENDER = 'import mujoco; m = mujoco.MjModel.from_xml_string("<mujoco/>"); r = mujoco.Renderer(m, 32, 32); r.update_scene(mujoco.MjData(m)); r.render()'
-PADS = 'import pygame; pygame.joystick.init(); print([pygame.joystick.Joystick(i).get_name() for i in range(pygame.joystick.get_count())])'
+RENDER = """
+import mujoco
+model = mujoco.MjModel.from_xml_string('<mujoco/>')
+renderer = mujoco.Renderer(model, 32, 32)
+renderer.update_scene(mujoco.MjData(model))
+renderer.render()
+"""
+PADS = """
+from pygame import joystick
+joystick.init()
+print([joystick.Joystick(number).get_name() for number in range(joystick.get_count())])
+"""
 
 
 def python() -> Finding:
     """The interpreter's version."""
     version = '.'.join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 10):
-        return Finding(Health.FAIL, f'{version}; needs 3.10 or newer: install one and set up again')
     return Finding(Health.OK, f'{version} at {sys.executable}')
 
 
@@ -123,9 +131,7 @@ def _probe(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own: a library that crashes is a finding, not the end."""
     argv = [sys.executable, '-c', code]
     try:
-        return subprocess.run(
-            argv, env={**os.environ, **environment}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
-        )
+        return subprocess.run(argv, env={**os.environ, **environment}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, 1, '', f'no answer within {PROBE_TIMEOUT_S:.0f} s')
 

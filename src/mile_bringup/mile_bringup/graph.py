@@ -18,6 +18,7 @@ class NodeSpec:
         package, executable: what to run.
         name, namespace: of the node.
         parameters: plain values.
+        params_files: ROS parameter files that count before them.
         required: whether its end, orderly or not, ends the deployment.
         services: what it offers once it is ready, relative to the namespace.
         remappings: (from, to) pairs.
@@ -28,54 +29,50 @@ class NodeSpec:
     name: str
     namespace: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    params_files: tuple[str, ...] = ()
     required: bool = True
     services: tuple[str, ...] = ()
     remappings: tuple[tuple[str, str], ...] = ()
 
 
-def nodes(deployment: Deployment, *, run_dir: Path, task_file: Path) -> tuple[NodeSpec, ...]:
-    """The node graph.
+def task_file(run_dir: Path) -> Path:
+    """Where the nodes of a run read its task."""
+    return run_dir / 'config' / 'task.yaml'
 
-    Args:
-        deployment: its options.
-        run_dir: folder of the run.
-        task_file: the resolved task (see `Deployment.resolved_task`).
+
+def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
+    """The node graph of the run in `run_dir`.
 
     Raises:
-        UsageError: no such pad.
+        UsageError: no such pad or parameter file.
     """
-    task = {'task_file': str(task_file)}
+    task = {'task_file': str(task_file(run_dir))}
     pad = {'pad_file': str(config_file('pad', deployment.pad))}
     speed = {'speed': deployment.speed}
+    params_files = (str(config_file('params', deployment.params_file)),) if deployment.params_file else ()
 
     def node(package: str, name: str, *services: str, **parameters: Any) -> NodeSpec:
-        return NodeSpec(package, name, name, deployment.namespace, parameters, services=services)
+        return NodeSpec(package, name, name, deployment.namespace, parameters, params_files, services=services)
 
-    arm = (
-        node('mile_policy_node', 'arm_node', 'reset_arm', **task, backend=deployment.arm),
-        node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
-    )
     operators = {
         'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, seed=deployment.seed),
-        'joystick': NodeSpec('joy', 'joy_node', 'joy_node', deployment.namespace, {'autorepeat_rate': 20.0}),
+        'joystick': node('mile_teleop', 'pad_node', **pad),
+    }
+    session = {
+        'run_dir': str(run_dir),
+        'iterations': deployment.iterations,
+        'episodes': deployment.episodes,
+        'seed': deployment.seed,
+        'operator': deployment.operator,
+        'wait_for_start': deployment.operator == 'joystick',
     }
     return (
-        *arm,
+        node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
+        node('mile_policy_node', 'arm_node', 'reset_arm', **task, backend=deployment.arm),
         operators[deployment.operator],
         node('mile_policy_node', 'policy_node', 'load_policy', **task),
         node('mile_teleop', 'teleop_node', 'start_episode', 'stop_episode', **task, **pad, **speed),
         node('mile_teleop', 'recorder_node', 'open_bag', 'close_bag'),
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
-        node(
-            'mile_bringup',
-            'session_node',
-            **task,
-            **speed,
-            run_dir=str(run_dir),
-            iterations=deployment.iterations,
-            episodes=deployment.episodes,
-            seed=deployment.seed,
-            operator=deployment.operator,
-            wait_for_start=deployment.operator == 'joystick',
-        ),
+        node('mile_bringup', 'session_node', 'retrain', **task, **speed, **session),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from mile_learner import run_folder
 from mile_learner.run_folder import Run
 
@@ -109,9 +110,7 @@ def start_seed(run_seed: int, iteration: int, episode: int) -> int:
     return int(np.random.SeedSequence([run_seed, iteration, episode]).generate_state(1)[0])
 
 
-def session(
-    run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain: Callable[[], bool]
-) -> Generator[Request, Any, None]:
+def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain: Callable[[], bool]) -> Generator[Request, Any, None]:
     """Everything until the run is complete.
 
     Args:

@@ -10,17 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from mile_learner.config import Config, option
-from mile_learner.errors import LearnerError
-from mile_learner.run_folder import Run
-from mile_learner.step import Mode
-from mile_learner.task import TaskConfig
 from mile_msgs.action import Train
 from mile_msgs.msg import Event, Scene, Step, TeleopStatus
 from mile_msgs.srv import CloseBag, LoadPolicy, OpenBag, ResetArm, StartEpisode, StopEpisode
-from mile_ros import qos
-from mile_ros.main import run_node
-from mile_ros.parameters import declare_from
 from rclpy.action import ActionClient
 from rclpy.client import Client
 from rclpy.node import Node
@@ -31,6 +23,14 @@ from std_srvs.srv import Trigger
 from mile_bringup import session
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.summary import conclude
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.run_folder import Run
+from mile_learner.step import Mode
+from mile_learner.task import TaskConfig
+from mile_ros import qos
+from mile_ros.main import run_node
+from mile_ros.parameters import declare_from
 
 RETRY_S = 0.5
 STEP_TIMEOUT_S = 15.0
@@ -117,7 +117,7 @@ class SessionNode(Node):
             case session.AwaitReady():
                 self._wait('the emergency stop to be reset', lambda: self._mode not in (None, Mode.ESTOP), lambda: None)
             case session.ResetArm(seed):
-                self._report('resetting')
+                self._report('resetting', episodes_done=len(self._run.episodes()))
                 self._call(ResetArm, ResetArm.Request(seed=seed))
             case session.AwaitStart():
                 self._start_pressed = not self._config.wait_for_start

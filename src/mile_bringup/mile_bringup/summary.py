@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from mile_learner.bags import EpisodeRecord, read_episode
 from mile_learner.run_folder import Run
 
@@ -94,6 +95,4 @@ def iteration_table(run: Run) -> list[Mapping[str, Any]]:
     """One record per iteration that has episodes: as concluded, or as far as it got."""
     concluded = {record['iteration']: record for record in run.metrics()}
     episodes = episode_summaries(run)
-    return [
-        concluded.get(iteration) or iteration_record(episodes, iteration) for iteration in sorted({e.iteration for e in episodes})
-    ]
+    return [concluded.get(iteration) or iteration_record(episodes, iteration) for iteration in sorted({e.iteration for e in episodes})]

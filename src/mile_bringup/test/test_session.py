@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mile_bringup import session as s
 from mile_learner.bundle import Manifest
 from mile_learner.policy import Architecture
@@ -66,7 +67,9 @@ class World:
 
 
 def write_version(run: Run, version: str, iteration: int | None) -> None:
-    manifest = Manifest(version, 'block_insertion', ('x',), 1, Architecture(input_dim=1, action_dim=4), None, 1.0, 1.0, 'test', iteration=iteration)
+    manifest = Manifest(
+        version, 'block_insertion', ('x',), 1, Architecture(input_dim=1, action_dim=4), None, 1.0, 1.0, 'test', iteration=iteration
+    )
     folder = run.version_path(version)
     folder.mkdir(parents=True)
     (folder / 'manifest.json').write_text(json.dumps(manifest.to_mapping()), encoding='utf-8')

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from mile_bringup.errors import BringupError
 from mile_bringup.supervisor import Command, Supervisor
 

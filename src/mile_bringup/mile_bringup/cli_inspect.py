@@ -1,0 +1,103 @@
+"""`mile inspect`: what a run or one episode holds, and whether its labels can be relied on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mile_bringup.cli_common import Report, absolute, add_verb, finite, table
+
+if TYPE_CHECKING:
+    from mile_learner.bags import EpisodeRecord
+    from mile_learner.check import Finding
+    from mile_learner.run_folder import Run
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, 'inspect', run, help='tables, label checks and plots of a run or of one episode')
+    parser.add_argument('path', metavar='RUN|BAG', type=absolute, help='folder of a run, or of one episode of it')
+    parser.add_argument('--check', action='store_true', help='check every step of every bag; exit code 1 if something is wrong')
+    parser.add_argument('--plot', metavar='FILE.png', type=absolute, help="write the episode's timeline, or the run's progress")
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Inspect a run or a bag, whichever the path is."""
+    from mile_learner.run_folder import RUN_FILE, Run
+
+    if (args.path / RUN_FILE).is_file():
+        return _run_report(Run.open(args.path), check=args.check, plot=args.plot)
+    return _episode_report(args.path, check=args.check, plot=args.plot)
+
+
+def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
+    from mile_bringup.plots import progress
+    from mile_bringup.report import table_rows
+    from mile_bringup.summary import episode_summaries, iteration_table
+    from mile_learner.check import check_bags
+
+    findings = check_bags(of.episodes().values()) if check else None
+    if findings:
+        return _checked({'run': str(of.path)}, '', findings)
+    episodes, iterations = episode_summaries(of), iteration_table(of)
+    if plot is not None:
+        progress(iterations, plot)
+    data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes]}
+    headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy')
+    text = f'{table(*table_rows(iterations))}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
+    return _checked(data, text, findings)
+
+
+def _episode_report(path: Path, *, check: bool, plot: Path | None) -> Report:
+    from mile_bringup.plots import timeline
+    from mile_learner.bags import read_episode
+    from mile_learner.check import check_episode
+
+    record = read_episode(path)
+    findings = check_episode(record) if check else None
+    if plot is not None and record.steps:
+        timeline(record, plot)
+    data = {'bag': str(path), 'metadata': dict(record.metadata), **_episode_numbers(record)}
+    simple = {key: value for key, value in record.metadata.items() if isinstance(value, str)}
+    rows = [[key, value] for key, value in {**simple, **{k: v for k, v in data.items() if not isinstance(v, (dict, list))}}.items()]
+    spans = table(('segment', 'first step', 'steps'), [[number, s['start'], s['steps']] for number, s in enumerate(data['segments'])])
+    return _checked(data, f'{table(("", ""), rows)}\n\n{spans}', findings)
+
+
+def _episode_numbers(record: EpisodeRecord) -> dict[str, Any]:
+    """Rates, spans, health, and how well p(ν=1|s) predicted ν."""
+    import numpy as np
+
+    from mile_learner.step import Mode
+
+    nu = record.column('intervening').astype(bool)
+    edges = np.flatnonzero(np.diff(nu, prepend=False, append=False))
+    p = record.column('intervention_probability')
+    known = np.isfinite(p) if len(p) else np.zeros(0, bool)
+
+    def mean(values: Any) -> float | None:
+        return float(np.mean(values)) if len(values) else None
+
+    return {
+        'steps': len(nu),
+        'intervention_ratio': mean(nu),
+        'segments': [{'start': int(begin), 'steps': int(end - begin)} for begin, end in zip(edges[::2], edges[1::2], strict=True)],
+        'mean_p_where_intervening': mean(p[known & nu]),
+        'mean_p_elsewhere': mean(p[known & ~nu]),
+        'modes': {mode.name.lower(): int((record.column('mode') == mode).sum()) for mode in Mode},
+        'inference_ms_p99': float(np.percentile(record.column('inference_ms'), 99)) if len(nu) else None,
+        'tick_late_ms_p99': float(np.percentile(record.column('tick_late_ms'), 99)) if len(nu) else None,
+    }
+
+
+def _checked(data: dict[str, Any], text: str, findings: Sequence[Finding] | None) -> Report:
+    """Add what the check found."""
+    if findings is None:
+        return Report(finite(data), text)
+    data['check'] = {'ok': not findings, 'findings': [asdict(finding) for finding in findings]}
+    lines = [f'{f.episode}{"" if f.index is None else f" step {f.index}"}: {f.kind}: {f.message}' for f in findings]
+    verdict = f'check: {len(findings)} findings' if findings else 'check: every step is as it must be'
+    return Report(finite(data), '\n'.join([part for part in (text, *lines, verdict) if part]), code=1 if findings else 0)

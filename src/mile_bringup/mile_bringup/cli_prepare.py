@@ -1,0 +1,36 @@
+"""`mile prepare`: the initial policy and the simulated operator's mental model; with --run, a run that is ready to be deployed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mile_bringup.cli_common import Report, absolute, add_verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb, with the options of a deployment."""
+    from mile_bringup.cli_options import add_options
+    from mile_bringup.deployment import Deployment
+
+    parser = add_verb(verbs, 'prepare', run, help='make the initial, mediocre policy and the simulated operator (deploy does it too)')
+    parser.add_argument('--run', dest='run_dir', metavar='DIR', type=absolute, help='also make this run folder ready to be deployed')
+    add_options(parser, Deployment)
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Prepare; what is prepared already is not made again."""
+    from mile_bringup.cli_options import given_options
+    from mile_bringup.deployment import Deployment
+    from mile_bringup.initial_policy import ensure_initial_policy, prepared
+    from mile_bringup.run_setup import open_run, write_task_file
+
+    given = given_options(args, Deployment)
+    if args.run_dir is None:
+        deployment = Deployment.from_mapping(given, source='options')
+        folder = prepared(deployment.resolved_task(), deployment.seed)
+        return Report({'prepared': str(folder)}, str(folder))
+    of, _ = open_run(args.run_dir, given)
+    write_task_file(of)
+    folder = ensure_initial_policy(of)
+    return Report({'prepared': str(folder), 'run': str(of.path), 'current': of.current()}, f'{of.path}: ready, {of.current()} flies')

@@ -1,0 +1,68 @@
+"""`mile train`: a new policy version from a run's bags."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from mile_bringup.cli_common import Report, absolute, add_verb, finite, whole
+from mile_bringup.errors import UsageError
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, 'train', run, help="make a new policy version from all of a run's episodes; it flies once it is promoted")
+    parser.add_argument('run_dir', metavar='RUN', type=absolute, help='folder of the run')
+    parser.add_argument('--method', default='mile', help='what trains (default: mile)')
+    parser.add_argument(
+        '--set',
+        dest='options',
+        metavar='KEY=VALUE',
+        action='append',
+        default=[],
+        help="change one of the method's options, e.g. epochs=100",
+    )
+    parser.add_argument('--seed', type=whole(0, 2**31 - 1), help="of the training (default: the run's)")
+    parser.add_argument('--promote', action='store_true', help='let the new version fly')
+
+
+def run(args: argparse.Namespace) -> Report:
+    """Train, and say what came of it. Ctrl-C leaves nothing behind."""
+    from tqdm import tqdm
+
+    from mile_bringup.isolation import lock_run
+    from mile_learner.run_folder import Run
+    from mile_learner.train import train
+
+    of = Run.open(args.run_dir)
+    lock_run(args.run_dir)
+    with tqdm(unit='epoch', desc=args.method) as bar:
+
+        def show(epoch: int, epochs: int, losses: Mapping[str, float]) -> bool:
+            bar.total = epochs
+            bar.set_postfix({name: f'{value:.3f}' for name, value in losses.items() if 'loss' in name}, refresh=False)
+            bar.update(epoch - bar.n)
+            return True
+
+        manifest = train(of, method=args.method, overrides=_options(args.options), seed=args.seed, progress=show)
+    if args.promote:
+        of.promote(manifest.version)
+    data = {'run': str(of.path), 'version': manifest.version, 'current': of.current(), 'metrics': dict(manifest.metrics)}
+    hint = '' if args.promote else f'\nlet it fly: mile policies {of.path} promote {manifest.version}'
+    numbers = '\n'.join(f'{name}: {value}' for name, value in manifest.metrics.items())
+    return Report(finite(data), f'{manifest.version}, from {manifest.parent}\n{numbers}{hint}')
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    """From 'key=value' to YAML values."""
+    import yaml
+
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition('=')
+        if not equals:
+            msg = f'--set: got {text!r}, expected KEY=VALUE'
+            raise UsageError(msg)
+        options[key] = yaml.safe_load(value)
+    return options

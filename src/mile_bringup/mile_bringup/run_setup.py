@@ -1,0 +1,67 @@
+"""Makes a run ready to be deployed: a new folder with its run.yaml, or an old one opened again; then its initial policy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mile_bringup.deployment import Deployment
+from mile_bringup.errors import UsageError
+from mile_bringup.graph import task_file
+from mile_learner.config import ConfigError
+from mile_learner.files import write_atomically
+from mile_learner.run_folder import RUN_FILE, Run
+from mile_learner.task import TaskConfig
+
+PACKAGES = ('mile_bringup', 'torch', 'numpy', 'mujoco')
+
+
+def open_run(path: Path, given: Mapping[str, Any]) -> tuple[Run, Deployment]:
+    """Open the run at `path`, or create it; `given` options count before those the run was created with.
+
+    Raises:
+        UsageError: an option differs that a run keeps for its whole life, or the folder is something else.
+        ConfigError: values out of range.
+    """
+    if (path / RUN_FILE).is_file():
+        return Run.open(path), Deployment.of_run(path / RUN_FILE, given)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        msg = f'{path}: exists and is not a run; give a new folder'
+        raise UsageError(msg)
+    deployment = Deployment.from_mapping(given, source='options')
+    config = {
+        'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'seed': deployment.seed,
+        'task': _plain(deployment.resolved_task().to_mapping()),
+        'deployment': deployment.to_mapping(),
+        'versions': {'python': platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
+    }
+    return Run.create(path, config), deployment
+
+
+def write_task_file(run: Run) -> None:
+    """Write the run's task where its nodes read it.
+
+    Raises:
+        ConfigError: the run's task is damaged.
+    """
+    source = f'{run.path / RUN_FILE}: task'
+    values = run.config.get('task')
+    if not isinstance(values, dict):
+        msg = f'{source}: got {type(values).__name__}, expected a mapping'
+        raise ConfigError(msg)
+    task = TaskConfig.from_mapping(values, source=source)
+    path = task_file(run.path)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, yaml.safe_dump(_plain(task.to_mapping()), sort_keys=False).encode())
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Tuples as lists, which YAML can say safely."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

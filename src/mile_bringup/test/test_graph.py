@@ -1,0 +1,163 @@
+"""The node graph as data, and the two ways it is rendered: as processes, and by the launch file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ament_index_python.packages import PackageNotFoundError
+
+from mile_bringup import graph, processes
+from mile_bringup.deployment import OPERATORS, Deployment
+from mile_bringup.errors import BringupError, UsageError
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN = Path('/runs/one')
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+def test_one_node_presses_the_pad_and_every_node_is_named_once(operator: str) -> None:
+    nodes = graph.nodes(Deployment(operator=operator), RUN)
+    assert len({node.name for node in nodes}) == len(nodes)
+    assert {node.name for node in nodes} & {'operator_node', 'pad_node'} == {{'sim': 'operator_node', 'joystick': 'pad_node'}[operator]}
+    assert all(node.required and node.namespace == 'mile' for node in nodes)
+
+
+def test_what_the_user_chose_reaches_the_nodes() -> None:
+    deployment = Deployment(operator='joystick', speed=4.0, seed=5, iterations=2, episodes=7, namespace='left')
+    nodes = {node.name: node for node in graph.nodes(deployment, RUN)}
+    assert nodes['sim_node'].parameters['speed'] == nodes['teleop_node'].parameters['speed'] == 4.0
+    session = nodes['session_node'].parameters
+    assert (session['run_dir'], session['iterations'], session['episodes'], session['seed']) == (str(RUN), 2, 7, 5)
+    assert session['wait_for_start'] is True, 'a person starts every episode with the pad'
+    assert {node.namespace for node in nodes.values()} == {'left'}
+    assert nodes['teleop_node'].parameters['pad_file'] == nodes['pad_node'].parameters['pad_file']
+    assert Path(nodes['pad_node'].parameters['pad_file']).is_file()
+
+
+def test_a_pad_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(UsageError, match=r"pad: got 'ps2', expected .*ps3"):
+        graph.nodes(Deployment(pad='ps2'), RUN)
+
+
+def test_a_nodes_process_gets_its_parameters_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable = tmp_path / 'lib/some_package/some_node'
+    executable.parent.mkdir(parents=True)
+    executable.touch()
+    monkeypatch.setattr(processes, 'get_package_prefix', lambda _: str(tmp_path))
+    node = graph.NodeSpec('some_package', 'some_node', 'a_node', 'ns', {'x': 1.5}, ('more.yaml',), remappings=(('a', 'b'),))
+    command = processes.node_command(node, tmp_path / 'config')
+    parameters = tmp_path / 'config/a_node.yaml'
+    assert command.argv == (
+        *(str(executable), '--ros-args', '-r', '__node:=a_node', '-r', '__ns:=/ns', '-r', 'a:=b'),
+        *('--params-file', str(parameters), '--params-file', 'more.yaml'),
+    )
+    assert yaml.safe_load(parameters.read_text()) == {'/ns/a_node': {'ros__parameters': {'x': 1.5}}}
+
+
+def test_a_package_or_executable_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = graph.NodeSpec('some_package', 'some_node', 'a_node', 'ns')
+
+    def not_found(_: str) -> str:
+        raise PackageNotFoundError('some_package')
+
+    monkeypatch.setattr(processes, 'get_package_prefix', not_found)
+    with pytest.raises(BringupError, match='a_node: ROS package some_package is not installed'):
+        processes.node_command(node, tmp_path)
+    monkeypatch.setattr(processes, 'get_package_prefix', lambda _: str(tmp_path))
+    with pytest.raises(BringupError, match='some_node is missing; build the workspace'):
+        processes.node_command(node, tmp_path)
+
+
+def test_nodes_stay_on_this_host_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    assert processes.node_environment({}, domain=7, log_dir=tmp_path)['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    wide = processes.node_environment({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, domain=7, log_dir=tmp_path)
+    assert wide['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'SUBNET'
+    assert wide['ROS_DOMAIN_ID'] == '7'
+
+
+def test_a_rate_keeps_the_speed_of_motion() -> None:
+    slow, fast = Deployment().resolved_task(), Deployment(rate=50.0, time_limit=3.0).resolved_task()
+    assert fast.step_size_m * fast.rate_hz == pytest.approx(slow.step_size_m * slow.rate_hz)
+    assert fast.gripper_step_m * fast.rate_hz == pytest.approx(slow.gripper_step_m * slow.rate_hz)
+    assert fast.step_limit == 150
+
+
+# ---------------------------------------------------------------- the launch file, against a stand-in for `launch` and `launch_ros`
+
+
+class Recorded:
+    """Stands in for an action or substitution of `launch`: remembers how it was made."""
+
+    def __init__(self, kind: str, *args: Any, **kwargs: Any) -> None:
+        self.kind, self.args, self.kwargs = kind, args, kwargs
+
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+LAUNCH_NAMES = {
+    'launch': ['Action', 'LaunchContext', 'LaunchDescription'],
+    'launch.actions': [
+        'DeclareLaunchArgument',
+        'ExecuteProcess',
+        'OpaqueFunction',
+        'RegisterEventHandler',
+        'SetEnvironmentVariable',
+        'Shutdown',
+    ],
+    'launch.event_handlers': ['OnProcessExit'],
+    'launch.events.process': ['ProcessExited'],
+    'launch.substitutions': ['EnvironmentVariable', 'LaunchConfiguration', 'PathJoinSubstitution'],
+    'launch_ros.actions': ['Node'],
+    'launch_ros.substitutions': ['FindPackagePrefix'],
+}
+
+
+def recorder(kind: str) -> Callable[..., Recorded]:
+    return lambda *args, **kwargs: Recorded(kind, *args, **kwargs)
+
+
+@pytest.fixture
+def launch_file(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    for module_name, names in LAUNCH_NAMES.items():
+        module = types.ModuleType(module_name)
+        for name in names:
+            setattr(module, name, recorder(name))
+        monkeypatch.setitem(sys.modules, module_name, module)
+    spec = importlib.util.spec_from_file_location('deploy_launch', ROOT / 'launch/deploy.launch.py')
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_launch_file_renders_the_same_graph(launch_file: Any, tmp_path: Path) -> None:
+    actions = launch_file.generate_launch_description().args[0]
+    arguments = {action.args[0]: action for action in actions if action.kind == 'DeclareLaunchArgument'}
+    assert all(argument.kwargs['description'] for argument in arguments.values())
+    assert arguments['operator'].kwargs['choices'] == ['sim', 'joystick']
+    context = {name: argument.kwargs['default_value'] for name, argument in arguments.items()}
+    context |= {'run_dir': str(tmp_path), 'speed': '5.0', 'operator': 'joystick'}
+    (opaque,) = (action for action in actions if action.kind == 'OpaqueFunction')
+    handler, prepare = opaque.kwargs['function'](context)
+    assert prepare.kwargs['cmd'][1:] == ['prepare', '--run', str(tmp_path), '--operator', 'joystick', '--speed', '5.0']
+
+    deployment = Deployment(operator='joystick', speed=5.0, seed=11)
+    (tmp_path / 'run.yaml').write_text(yaml.safe_dump({'deployment': Deployment(seed=11).to_mapping()}))
+    on_exit = handler.args[0].kwargs['on_exit']
+    rendered = on_exit(types.SimpleNamespace(returncode=0), context)
+    nodes = graph.nodes(deployment, tmp_path)
+    assert [(node.kwargs['package'], node.kwargs['executable'], node.kwargs['name'], node.kwargs['namespace']) for node in rendered] == [
+        (node.package, node.executable, node.name, node.namespace) for node in nodes
+    ]
+    assert [node.kwargs['parameters'] for node in rendered] == [[dict(node.parameters)] for node in nodes]
+    assert all(node.kwargs['on_exit'].kind == 'Shutdown' for node in rendered)
+    assert [action.kind for action in on_exit(types.SimpleNamespace(returncode=2), context)] == ['Shutdown']
