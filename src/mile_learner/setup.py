@@ -17,5 +17,5 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='Intervention model, policies, learning methods, training, evaluation, bags and run folders.',
     license='Apache-2.0',
-    entry_points={'console_scripts': []},
+    entry_points={'console_scripts': ['learner_node = mile_learner.learner_node:main']},
 )

@@ -32,6 +32,11 @@ MENTAL_MODEL_FILE = 'mental_model.safetensors'
 MANIFEST_FILE = 'manifest.json'
 
 
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec='seconds')
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Where a policy version comes from and how to run it.
@@ -71,7 +76,7 @@ class Manifest:
     seed: int = 0
     data: tuple[Mapping[str, str], ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec='seconds'))
+    created: str = field(default_factory=now)
     weights: Mapping[str, str] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from mile_learner.errors import LearnerError
 from mile_learner.intervention import log_intervention_probability
 
 SIGMA_RANGE = (1.0, 1000.0)
-"""[nats]; below it the default quadrature is not exact, and a separating fit would run to zero."""
+"""[nats]; below it the quadrature is not exact, and the fit to data that a threshold separates would run to zero."""
 C_RANGE = (-100.0, 1000.0)
 _Z95 = 1.959964
-_NODES = 32
+_NODES = 16
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,141 @@
+"""The `train` action: trains on a run's bags in a thread, with feedback, cancellable, at low priority."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mile_msgs.action import Train
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+
+from mile_learner.config import ConfigError
+from mile_learner.errors import LearnerError
+from mile_learner.methods.training import TrainingCancelled
+from mile_learner.run_folder import Run
+from mile_learner.train import train
+from mile_ros.main import run_node
+
+NICENESS = 10
+POLL_S = 0.1
+
+
+class Job:
+    """One training in a thread of its own."""
+
+    def __init__(self, goal: Train.Goal) -> None:
+        self.feedback: queue.SimpleQueue[Train.Feedback] = queue.SimpleQueue()
+        self.result = Train.Result()
+        self.cancelled = threading.Event()
+        self._goal = goal
+        self._thread = threading.Thread(target=self._run, name='training', daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the thread has ended and `result` is complete."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Cancel and wait until the thread has ended."""
+        self.cancelled.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self.result.message = 'training failed without a message; see the log of learner_node'
+        goal = self._goal
+        try:
+            overrides = json.loads(goal.config_json) if goal.config_json else {}
+            if not isinstance(overrides, dict):
+                msg = f'config_json: got {goal.config_json!r}, expected a JSON object'
+                raise LearnerError(msg)
+            self.feedback.put(Train.Feedback(phase='reading'))
+            manifest = train(Run.open(Path(goal.run_dir)), method=goal.method or 'mile', overrides=overrides, progress=self._report)
+        except TrainingCancelled:
+            self.result.message = 'cancelled'
+        except (LearnerError, ConfigError, OSError, json.JSONDecodeError) as error:
+            self.result.message = str(error)
+        else:
+            metrics = json.dumps(manifest.metrics)
+            self.result = Train.Result(success=True, version=manifest.version, metrics_json=metrics, message='')
+
+    def _report(self, epoch: int, epochs: int, losses: Mapping[str, float]) -> bool:
+        self.feedback.put(Train.Feedback(phase='training', epoch=epoch, epochs=epochs, losses_json=json.dumps(dict(losses))))
+        return not self.cancelled.is_set()
+
+
+class LearnerNode(Node):
+    """Serves one training at a time."""
+
+    def __init__(self) -> None:
+        super().__init__('learner_node')
+        os.nice(NICENESS)
+        self._job: Job | None = None
+        self._handle: ServerGoalHandle | None = None
+        self._server = ActionServer(
+            self,
+            Train,
+            'train',
+            execute_callback=self._finish,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=self._on_cancel,
+        )
+        self.create_timer(POLL_S, self._poll)
+
+    def destroy_node(self) -> None:
+        """Stop a training that is under way; it leaves nothing behind."""
+        if self._job is not None:
+            self._job.stop()
+        self._server.destroy()
+        super().destroy_node()
+
+    def _on_goal(self, goal: Train.Goal) -> GoalResponse:
+        if self._job is not None:
+            self.get_logger().warning(f'refused to train on {goal.run_dir}: a training is under way')
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
+
+    def _on_accepted(self, handle: ServerGoalHandle) -> None:
+        self._handle, self._job = handle, Job(handle.request)
+
+    def _on_cancel(self, _: ServerGoalHandle) -> CancelResponse:
+        if self._job is not None:
+            self._job.cancelled.set()
+        return CancelResponse.ACCEPT
+
+    def _poll(self) -> None:
+        if self._job is None or self._handle is None:
+            return
+        finished = self._job.finished
+        latest = None
+        while not self._job.feedback.empty():
+            latest = self._job.feedback.get()
+        if latest is not None:
+            self._handle.publish_feedback(latest)
+        if finished:
+            handle, self._handle = self._handle, None
+            handle.execute()
+
+    def _finish(self, handle: ServerGoalHandle) -> Train.Result:
+        assert self._job is not None
+        result, self._job = self._job.result, None
+        if result.success:
+            handle.succeed()
+            self.get_logger().info(f'trained {result.version}')
+        elif handle.is_cancel_requested:
+            handle.canceled()
+        else:
+            handle.abort()
+            self.get_logger().error(result.message)
+        return result
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(LearnerNode, args)

@@ -1,0 +1,72 @@
+"""From a run's recorded episodes to a new policy version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mile_learner.bags import content_hash, read_episode
+from mile_learner.bundle import Bundle, Manifest, now
+from mile_learner.dataset import run_data
+from mile_learner.errors import LearnerError
+from mile_learner.guards import data_warnings, model_warnings
+from mile_learner.methods import METHODS
+from mile_learner.methods.training import Report
+from mile_learner.run_folder import Run
+
+
+def train(
+    run: Run, *, method: str = 'mile', overrides: Mapping[str, Any] | None = None, seed: int | None = None, progress: Report | None = None
+) -> Manifest:
+    """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
+
+    The new version does not fly until it is promoted. Nothing is left behind when training fails or is cancelled. The same run, method,
+    options and seed give the same weights, bit for bit, on the same machine.
+
+    Args:
+        run: with at least one episode and a current version.
+        method: a name in `mile_learner.methods.METHODS`.
+        overrides: of the method's configuration.
+        seed: of the training; by default the run's own (run.yaml) and 0 if it has none.
+        progress: called after each epoch; returns False to cancel.
+
+    Raises:
+        LearnerError: unknown method, no data, or data that cannot be trained on.
+        ConfigError: unknown or out-of-range options.
+        TrainingCancelled: `progress` asked to stop.
+    """
+    if method not in METHODS:
+        msg = f'method: got {method!r}, expected one of {", ".join(METHODS)}'
+        raise LearnerError(msg)
+    start = Bundle.load(run.version_path(run.current()))
+    config = METHODS[method].configure(start.manifest.task)
+    config = type(config).from_mapping(config.to_mapping() | dict(overrides or {}), source=f'options of {method}')
+    paths = run.episodes()
+    records = [(iteration, read_episode(path)) for (iteration, _), path in paths.items()]
+    for _, record in records:
+        layout = tuple(record.metadata.get('observation_layout', ()))
+        if layout != start.manifest.observation_layout:
+            msg = f'{record.path}: observation layout is {layout}, the policy consumes {start.manifest.observation_layout}'
+            raise LearnerError(msg)
+    data = run_data(records, start.manifest.history)
+    version = run.next_version()
+    chosen = seed if seed is not None else int(run.config.get('seed', 0))
+    training_seed = int(np.random.SeedSequence([chosen, int(version[1:])]).generate_state(1)[0])
+    warnings = data_warnings(data, start)
+    trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
+    warnings += model_warnings(data, trained)
+    manifest = dataclasses.replace(
+        trained.manifest,
+        parent=start.manifest.version,
+        iteration=max(iteration for iteration, _ in paths),
+        method=method,
+        configuration=config.to_mapping(),
+        seed=training_seed,
+        data=tuple({'episode': path.relative_to(run.path).as_posix(), 'sha256': content_hash(path)} for path in paths.values()),
+        metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
+        created=now(),
+    )
+    return Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
