@@ -15,3 +15,7 @@ class BackendError(PolicyNodeError):
 
 class ObservationError(PolicyNodeError):
     """An observation cannot be assembled: something is missing, too old, or not finite."""
+
+
+class PolicyError(PolicyNodeError):
+    """A policy version that cannot fly."""
