@@ -17,5 +17,11 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='Pad to arbitration to record.',
     license='Apache-2.0',
-    entry_points={'console_scripts': ['pad_node = mile_teleop.pad_node:main']},
+    entry_points={
+        'console_scripts': [
+            'pad_node = mile_teleop.pad_node:main',
+            'recorder_node = mile_teleop.recorder_node:main',
+            'teleop_node = mile_teleop.teleop_node:main',
+        ]
+    },
 )

@@ -105,32 +105,21 @@ class BagWriter:
         return True
 
     def close(self, custom: Mapping[str, str]) -> Path:
-        """Complete the bag with its final custom data and give it its name.
+        """Complete the bag with its final custom data and give it its name; its folder then.
 
         Raises:
             BagError: it could not all be written; what was stays in `<path>.incomplete`.
         """
-        self._custom = dict(custom)
-        self._stop()
-        if self.failure:
-            msg = f'{self.folder}: {self.failure}; free the disk and salvage what was written'
-            raise BagError(msg)
-        try:
-            self._write_metadata()
-            self.folder.rename(self.path)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            msg = f'{self.folder}: cannot be completed ({error.strerror})'
-            raise BagError(msg) from error
-        return self.path
+        return self._complete(custom, self.path)
 
     def leave(self, custom: Mapping[str, str]) -> Path:
-        """Finish the file, but leave the bag under `<path>.incomplete`: something is missing in it."""
-        self._custom = dict(custom)
-        self._stop()
-        if not self.failure:
-            self._write_metadata()
-        return self.folder
+        """Finish the file, but set the bag aside as `<path>.torn-<n>`: something is missing in it. Its folder then.
+
+        Raises:
+            BagError: it could not all be written; what was stays in `<path>.incomplete`.
+        """
+        number = len(list(self.path.parent.glob(f'{self.path.name}.torn-*')))
+        return self._complete(custom, self.path.with_name(f'{self.path.name}.torn-{number}'))
 
     def discard(self) -> None:
         """Delete the bag."""
@@ -204,6 +193,21 @@ class BagWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._finished = True
+
+    def _complete(self, custom: Mapping[str, str], path: Path) -> Path:
+        self._custom = dict(custom)
+        self._stop()
+        if self.failure:
+            msg = f'{self.folder}: {self.failure}; free the disk and salvage what was written'
+            raise BagError(msg)
+        try:
+            self._write_metadata()
+            self.folder.rename(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            msg = f'{self.folder}: cannot be completed ({error.strerror})'
+            raise BagError(msg) from error
+        return path
 
     def _stop(self) -> None:
         self._queue.put(None)

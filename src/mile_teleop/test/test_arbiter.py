@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mile_learner.config import read_yaml_mapping
 from mile_learner.step import Gate, Mode, Source
+from mile_teleop.arbiter_config import ArbiterConfig
 from mile_teleop.effects import PublishCommand, PublishEvent, PublishTick
 from mile_teleop.errors import RefusedError
 from mile_teleop.modes import TRANSITIONS
 from mile_teleop.pad import Button
 
-from .rig import NAN, RATE_HZ, Rig, of, restarts_clock, sources
+from .rig import CONFIG_FOLDER, NAN, RATE_HZ, Rig, of, restarts_clock, sources
 
 T = Button.TAKEOVER
 
@@ -367,3 +369,8 @@ def test_requests_that_make_no_sense_are_refused() -> None:
 
 def test_no_mode_obeys_the_policy_right_after_the_human_or_an_estop() -> None:
     assert Mode.AUTONOMOUS not in TRANSITIONS[Mode.HUMAN] | TRANSITIONS[Mode.ESTOP]
+
+
+def test_the_configuration_file_names_every_option_with_its_default() -> None:
+    values = read_yaml_mapping(CONFIG_FOLDER / 'teleop.yaml')
+    assert values == ArbiterConfig.from_mapping(values).to_mapping() == ArbiterConfig().to_mapping()

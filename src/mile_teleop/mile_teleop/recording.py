@@ -1,0 +1,99 @@
+"""One episode being recorded: which messages belong to it, whether it is whole, and what was lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rosbags.typesys.store import Typestore
+
+from mile_learner.bags import encode_metadata
+from mile_teleop.bag_metadata import Topic
+from mile_teleop.bag_writer import BagWriter
+from mile_teleop.message_types import decode, encode
+
+STEP_TYPE = 'mile_msgs/msg/Step'
+EVENT_TYPE = 'mile_msgs/msg/Event'
+
+
+class Recording:
+    """From the opening of a bag to its close.
+
+    Args:
+        path: the finished bag's folder.
+        episode_id: steps of other episodes are not recorded.
+        metadata: what the bag says about itself.
+        topics: what is recorded; among them exactly one of steps.
+        typestore: knows the topics' types.
+
+    Raises:
+        BagError: the bag cannot be made.
+    """
+
+    def __init__(self, path: Path, episode_id: str, metadata: Mapping[str, Any], topics: Sequence[Topic], typestore: Typestore) -> None:
+        self.episode_id = episode_id
+        self.steps = 0
+        self.stopped = False
+        """Whether the episode's end was recorded."""
+        self.missed: Counter[str] = Counter()
+        """Messages that never reached this recorder, by topic."""
+        self._gap = ''
+        self._metadata = {**metadata, 'episode_id': episode_id}
+        self._types = {topic.name: topic.type for topic in topics}
+        self._typestore = typestore
+        self._writer = BagWriter(path, topics, typestore, encode_metadata(self._metadata))
+
+    def take(self, topic: str, data: bytes, received_ns: int) -> bool:
+        """Record one message (CDR) that was received at `received_ns` since the epoch; whether it belongs to this episode."""
+        message_type = self._types[topic]
+        message = decode(self._typestore, message_type, data)
+        if message_type == STEP_TYPE:
+            if message.episode_id != self.episode_id:
+                return False
+            if message.index != self.steps:
+                self._gap = self._gap or f'step {message.index} came where step {self.steps} was expected'
+            self.steps += 1
+        elif message_type == EVENT_TYPE and message.type == 'episode_stopped' and message.episode_id == self.episode_id:
+            self.stopped = True
+        self._writer.write(topic, encode(self._typestore, message_type, message), received_ns)
+        return True
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Messages that are not in the bag though they were sent, by topic."""
+        return dict(self._writer.lost + self.missed)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing is recorded any more; empty while all is well."""
+        return self._writer.failure
+
+    def close(self, outcome: str, steps: int) -> str:
+        """Complete the bag of an episode of `steps` steps; empty, or why it is not whole and was set aside.
+
+        Raises:
+            BagError: the disk failed.
+        """
+        if self.steps != steps:
+            self._gap = self._gap or f'got {self.steps} steps, expected {steps}'
+        if self._gap:
+            return self.abandon(self._gap)
+        success = outcome == 'success'
+        self._writer.close(encode_metadata({**self._metadata, 'outcome': outcome, 'success': success, 'steps': steps, 'lost': self.lost}))
+        return ''
+
+    def abandon(self, reason: str) -> str:
+        """Set the bag aside as not whole, and say so.
+
+        Raises:
+            BagError: the disk failed.
+        """
+        folder = self._writer.leave(encode_metadata({**self._metadata, 'torn': reason, 'lost': self.lost}))
+        return f'{self.episode_id} is not whole: {reason}; what was recorded is in {folder}'
+
+    def discard(self) -> str:
+        """Delete the bag."""
+        self._writer.discard()
+        return ''
