@@ -21,12 +21,12 @@ from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.task import TaskConfig
 
 ROS_ENVIRONMENT = {'ROS_DOMAIN_ID': '71', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1'}
-TASK_FILE = Path(__file__).parents[3] / 'config' / 'task_block_insertion.yaml'
+TASK_FILE = Path(__file__).with_name('task.yaml')
 
 
 @pytest.fixture(scope='module')
 def task() -> TaskConfig:
-    """The block-insertion task."""
+    """The task of these tests."""
     return TaskConfig.from_yaml(TASK_FILE)
 
 

@@ -19,7 +19,7 @@ from mile_policy_node.gate import GateConfig, SafetyGate
 from mile_policy_node.kinematics import WX250S, Kinematics
 
 CONFIG_DIR = Path(__file__).parents[3] / 'config'
-TASK = TaskConfig.from_yaml(CONFIG_DIR / 'task_block_insertion.yaml')
+TASK = TaskConfig.from_yaml(Path(__file__).with_name('task.yaml'))
 CONFIG = ArmConfig.from_yaml(CONFIG_DIR / 'arm_wx250s.yaml')
 KINEMATICS = Kinematics(WX250S)
 START = KINEMATICS.inverse((0.25, 0.0, 0.15), (0.0, -0.17, 0.4, 0.0, 1.34, 0.0))[0]

@@ -16,7 +16,7 @@ from mile_policy_node.errors import GateError
 from mile_policy_node.gate import GateConfig, SafetyGate
 from mile_policy_node.kinematics import WX250S, Kinematics, pointing_down
 
-TASK = TaskConfig.from_yaml(Path(__file__).parents[3] / 'config' / 'task_block_insertion.yaml')
+TASK = TaskConfig.from_yaml(Path(__file__).with_name('task.yaml'))
 CONFIG = GateConfig.from_task(TASK)
 WIDE = dataclasses.replace(CONFIG, workspace_low=(-0.7, -0.7, -0.5), workspace_high=(0.7, 0.7, 0.9), step_size_m=0.04, rate_hz=10.0)
 KINEMATICS = Kinematics(WX250S)

@@ -22,7 +22,7 @@ from mile_policy_node.kinematics import WX250S, Kinematics
 from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
 
 pytestmark = pytest.mark.ros
-TASK_FILE = Path(__file__).parents[3] / 'config' / 'task_block_insertion.yaml'
+TASK_FILE = Path(__file__).with_name('task.yaml')
 KINEMATICS = Kinematics(WX250S)
 START = KINEMATICS.inverse((0.25, 0.0, 0.15), (0.0, -0.17, 0.4, 0.0, 1.34, 0.0))[0]
 Processes = Callable[..., 'subprocess.Popen[str]']
