@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mile_bringup.errors import BringupError
 from mile_learner import run_folder
 from mile_learner.run_folder import Run
+
+MOST_TORN = 3
+"""So many episodes in a row whose bags are not whole end the session."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class StopEpisode:
 
 @dataclass(frozen=True)
 class CloseBag:
-    """Complete the bag of `steps` steps, or delete it; reply: None."""
+    """Complete the bag of `steps` steps, or delete it; reply: why the bag is not whole and was set aside, empty if it is whole."""
 
     outcome: str
     steps: int
@@ -121,12 +125,16 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
 
     Yields:
         Requests; each expects its reply.
+
+    Raises:
+        BringupError: bags cannot be recorded whole.
+        LearnerError: the run folder is damaged.
     """
-    run.set_aside_torn_episodes()
     flying = None
     layout: tuple[str, ...] = ()
-    attempt = 0
+    attempt = torn = 0
     while True:
+        run.set_aside_torn_episodes()
         conclude(run)
         state = run.state()
         todo = run_folder.next_action(state, plan.iterations, plan.episodes)
@@ -139,15 +147,19 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
             flying = run.current()
             layout = yield LoadPolicy(run.version_path(flying))
         attempt += 1
-        yield from _episode(run, plan, todo, attempt=attempt, version=flying, layout=layout)
+        fault = yield from _episode(run, plan, todo, attempt=attempt, version=flying, layout=layout)
+        torn = torn + 1 if fault else 0
+        if torn == MOST_TORN:
+            msg = f'{torn} episodes in a row could not be recorded whole, the last because {fault}; see the log of recorder_node'
+            raise BringupError(msg)
         if retrain() and run.state().episodes.get(todo.iteration):
             yield Train(todo.iteration)
 
 
 def _episode(
     run: Run, plan: Plan, todo: run_folder.Episode, *, attempt: int, version: str, layout: tuple[str, ...]
-) -> Generator[Request, Any, None]:
-    """One attempt at one episode."""
+) -> Generator[Request, Any, str]:
+    """One attempt at one episode; why its bag is not whole."""
     seed = start_seed(plan.seed, todo.iteration, todo.index)
     path = run.episode_path(todo.iteration, todo.index)
     episode_id = f'{path.relative_to(run.path).as_posix()}/attempt_{attempt}'
@@ -163,9 +175,10 @@ def _episode(
     yield AwaitReady()
     yield ResetArm(seed)
     if not (yield AwaitStart()):
-        return
+        return ''
     yield OpenBag(path, episode_id, metadata)
     yield StartEpisode(episode_id)
     outcome: str = yield AwaitEnd()
     steps: int = yield StopEpisode(outcome)
-    yield CloseBag(outcome, steps, discard=outcome == 'discarded')
+    fault: str = yield CloseBag(outcome, steps, discard=outcome == 'discarded')
+    return fault

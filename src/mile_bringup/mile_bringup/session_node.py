@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 
 from mile_bringup import session
 from mile_bringup.episode_end import EpisodeEnd
+from mile_bringup.errors import BringupError
 from mile_bringup.summary import conclude
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -104,7 +105,7 @@ class SessionNode(Node):
             request = self._script.send(reply)
         except StopIteration:
             self._finish(0, 'the run is complete')
-        except LearnerError as error:
+        except (BringupError, LearnerError) as error:
             self._finish(1, str(error))
         else:
             self._perform(request)
@@ -140,7 +141,7 @@ class SessionNode(Node):
                 self._call(StopEpisode, StopEpisode.Request(outcome=outcome), lambda reply: int(reply.steps))
             case session.CloseBag(outcome, steps, discard):
                 self._report('episode ended', outcome=outcome)
-                self._call(CloseBag, CloseBag.Request(outcome=outcome, steps=steps, discard=discard))
+                self._call(CloseBag, CloseBag.Request(outcome=outcome, steps=steps, discard=discard), lambda reply: reply.message)
             case session.Train(iteration):
                 self._retrain = False
                 self._report('training', iteration=iteration)

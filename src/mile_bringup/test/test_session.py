@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mile_bringup import session as s
+from mile_bringup.errors import BringupError
 from mile_learner.bundle import Manifest
 from mile_learner.policy import Architecture
 from mile_learner.run_folder import Run
@@ -58,6 +60,7 @@ class World:
                     torn.rename(self.open.path)
                     self.log.append((self.open.path.name, (self.open.metadata['seed'], self.flying)))
                 self.open = None
+                return ''
             case s.Train(iteration):
                 assert self.open is None
                 version = self.run.next_version()
@@ -125,7 +128,7 @@ def test_an_uncut_session_records_every_episode_with_the_newest_policy_and_train
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, 12), max_size=8), discards=st.lists(st.booleans(), min_size=8, max_size=8))
 def test_resuming_from_any_cut_gives_the_same_sequence(cuts: list[int], discards: list[bool]) -> None:
     outcomes = ['discarded' if discard else 'success' for discard in discards]
@@ -178,3 +181,22 @@ def test_training_on_demand_ends_the_iteration_early() -> None:
             reply = world.answer(request)
             kinds.append(type(request).__name__)
         assert [name for name, _ in world.log] == ['episode_000', 'train', 'episode_000', 'episode_001', 'train']
+
+
+class LossyWorld(World):
+    """Its recorder misses a step of every episode, and sets the bag aside."""
+
+    def answer(self, request: s.Request) -> object:
+        if isinstance(request, s.CloseBag):
+            self.open = None
+            return 'got 4 steps, expected 5'
+        return super().answer(request)
+
+
+def test_a_recorder_that_never_completes_a_bag_ends_the_session() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = LossyWorld(new_run(folder), iter(['success'] * 100))
+        with pytest.raises(BringupError, match=r'3 episodes in a row .* because got 4 steps, expected 5'):
+            drive(world, None)
+        assert len(list(world.run.path.glob('iter_00/episode_000.*'))) == 3
+        assert not world.run.episodes()

@@ -1,0 +1,87 @@
+"""The mile command as a black box: bad input is one line that says what was got, what was expected, what to do, and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mile_bringup.cli import VERBS, main
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, sorted(ROOT.glob('src/mile_*'))))}
+
+
+def exit_code(arguments: list[str]) -> int:
+    """What the command exits with, be it by returning or by raising, as argparse does."""
+    try:
+        return main(arguments)
+    except SystemExit as error:
+        return int(error.code or 0)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'line'),
+    [
+        (['fly'], "invalid choice: 'fly'"),
+        (['deploy', '--speed', 'fast'], "argument --speed: invalid float value: 'fast'"),
+        (['deploy', '--speed', '1000'], 'speed: got 1000.0, expected >= 0.1 and <= 50.0'),
+        (['deploy', '--rate', '3'], 'rate_hz: got 3.0, expected >= 5.0'),
+        (['deploy', '--operator', 'nobody'], "argument --operator: invalid choice: 'nobody'"),
+        (['deploy', '--task', 'cooking'], "task: got 'cooking', expected block_insertion, or the path of a .yaml file"),
+        (['deploy', '--run', '.'], 'exists and is not a run; give a new folder'),
+        (['train', '.'], 'is not a run folder (no run.yaml)'),
+        (['eval', '.', '--episodes', '0'], 'argument --episodes: got 0, expected 1 to 100000'),
+        (['policies', '.', 'promote'], 'expected: promote VERSION'),
+        (['policies', 'nowhere'], 'is not a run folder (no run.yaml)'),
+        (['inspect', 'nowhere'], 'is not a whole bag'),
+        (['calibrate', '.'], 'is not a run folder (no run.yaml)'),
+    ],
+    ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'something').touch()
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(arguments) == 2
+    output = capsys.readouterr()
+    assert line in output.err
+    assert len(output.err.splitlines()) == 1
+    assert output.out == ''
+    assert [path.name for path in tmp_path.iterdir()] == ['something']
+
+
+def test_a_run_keeps_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'run.yaml').write_text('deployment: {seed: 3}\n')
+    assert exit_code(['deploy', '--run', str(tmp_path), '--seed', '4']) == 2
+    assert 'got seed 4, but this run has 3; leave the option out' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_help_says_what_a_verb_does(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code([verb, '--help']) == 0
+    assert '--json' in capsys.readouterr().out
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        'import sys; from mile_bringup.cli import build_parser; build_parser(); '
+        'heavy = {"torch", "rclpy", "mujoco", "numpy", "matplotlib", "scipy", "rosbags"} & set(sys.modules); '
+        'sys.exit(repr(heavy) if heavy else 0)'
+    )
+    result = subprocess.run([sys.executable, '-c', code], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_doctor_prints_one_json_object(tmp_path: Path) -> None:
+    command = [sys.executable, '-m', 'mile_bringup.cli', 'doctor', '--json']
+    result = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
+    report = json.loads(result.stdout)
+    health = {check['name']: check['health'] for check in report['checks']}
+    assert health['ros'] == health['messages'] == 'ok'
+    assert result.returncode == (0 if report['ok'] else 1)
