@@ -1,0 +1,206 @@
+"""Simulated humans: an expert's hand, and a gate that says when it takes over. No gate knows the learner's networks or their training.
+
+* as_published: per step with probability p(nu=1|s) of Eq. 2; dial: c. sigma / c is that of the paper's Table I, or less where that alone
+  would give half the wanted rate even if robot and human agreed (with Table I's values that floor lies between 0.20 and 0.33).
+* floor_free: the same with so small a sigma that p <= 0.02 where robot and human agree; dial: c.
+* q_threshold: RLIF's rule; when the expert's action is worth more than the robot's by the dial, it takes over with probability 0.95, else
+  with 0.05, and holds; dial: difference of action values.
+* delayed: when the robot's actions have been off by more than the dial, after a reaction time, for a least time, and until they are off by
+  less than half the dial; dial: distance of actions.
+
+A larger dial means fewer interventions: one bisection calibrates all of them (`mile_learner.bench.calibration`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mile_learner.bench.value import ActionValue
+from mile_learner.bundle import Bundle
+from mile_learner.config import Config, option
+from mile_learner.intervention import discrepancy, discrete_log_classes, log_intervention_probability
+from mile_learner.step import Array
+
+GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed')
+_NODES = 32
+
+
+@dataclass(frozen=True)
+class HumanConfig(Config):
+    """How a simulated human decides and acts."""
+
+    gate: str = option(doc='when it takes over', choices=GATES)
+    std: float = option(0.135, doc="standard deviation of its hand around the expert's action; that of pi_h in Eq. 2", gt=0.0, le=1.0)
+    slip: float = option(0.05, doc='discrete actions: probability that pi_h gives to the other actions together', gt=0.0, lt=1.0)
+    rate: float = option(0.2, doc='fraction of the steps that are to be interventions, to which the dial is calibrated', gt=0.0, lt=0.3)
+    hold: int = option(4, doc='q_threshold: steps for which it keeps control after its decision (RLIF: 4)', ge=1)
+    certainty: float = option(0.95, doc='q_threshold: probability of acting on its judgement (RLIF: 0.95)', gt=0.5, le=1.0)
+    reaction: int = option(3, doc='delayed: steps between noticing and acting', ge=0)
+    minimum_hold: int = option(10, doc='delayed: least steps for which it keeps control', ge=1)
+    memory: float = option(0.8, doc='delayed: weight of the past in its running judgement', ge=0.0, lt=1.0)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a gate sees of the n running episodes of a batch.
+
+    Attributes:
+        rows: their numbers in the batch, (n,).
+        stacked: stacked observations, (n, H*d).
+        robot_action: what the robot is about to do, (n, A); as_published and floor_free do not look at it.
+        expert_action: what the human means to do, (n, A).
+        uniform: random numbers of the episodes' own generators, (n,).
+    """
+
+    rows: NDArray[np.int64]
+    stacked: Array
+    robot_action: Array
+    expert_action: Array
+    uniform: NDArray[np.float64]
+
+
+class Gate(Protocol):
+    """Decides when a human takes over."""
+
+    def begin(self, count: int) -> None:
+        """A batch of episodes begins."""
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """Whether the human acts at this step, (n,)."""
+        ...
+
+
+class SimulatedHuman:
+    """An expert's hand with a gate; everything random follows from `seed` and an episode's start state."""
+
+    def __init__(self, gate: Gate, *, std: float, slip: float, actions: int | None, seed: int) -> None:
+        """`actions`: number of discrete actions, None where they are continuous; see `HumanConfig` for the others."""
+        self._gate, self._std, self._slip, self._actions, self._seed = gate, std, slip, actions, seed
+        self._rngs: list[np.random.Generator] = []
+
+    def begin(self, starts: Sequence[int]) -> None:
+        """A batch of episodes begins."""
+        self._rngs = [np.random.default_rng([self._seed, start]) for start in starts]
+        self._gate.begin(len(starts))
+
+    def decide(self, rows: NDArray[np.int64], stacked: Array, robot_action: Array, expert_action: Array) -> tuple[NDArray[np.bool_], Array]:
+        """Whether to take over, (n,), and the human's action, (n, A)."""
+        uniform = np.array([self._rngs[row].random() for row in rows])
+        taken = self._gate.decide(Situation(rows, stacked, robot_action, expert_action, uniform))
+        return taken, np.stack([self._hand(self._rngs[row], meant) for row, meant in zip(rows, expert_action, strict=True)])
+
+    def _hand(self, rng: np.random.Generator, meant: Array) -> Array:
+        """The expert's action as the hand gives it, (A,)."""
+        if self._actions is None:
+            return np.clip(meant + self._std * rng.standard_normal(meant.shape), -1.0, 1.0).astype(np.float32)
+        slipped = rng.random() < self._slip
+        other = (meant + 1 + rng.integers(self._actions - 1)) % self._actions
+        return other.astype(np.float32) if slipped else meant
+
+
+class Always:
+    """Never lets the robot act: demonstrations."""
+
+    def begin(self, count: int) -> None:
+        """Nothing to remember."""
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """Always."""
+        return np.ones(len(now.rows), dtype=bool)
+
+
+class ProbitGate:
+    """Eq. 2 with pi_h = N(expert, std²), or the expert's action with probability 1 - slip, and a fixed mental model of the robot."""
+
+    def __init__(self, mental: Bundle, *, c: float, sigma: float, std: float, slip: float, actions: int | None) -> None:
+        self._mental, self._c, self._sigma, self._std, self._slip, self._actions = mental, c, sigma, std, slip, actions
+
+    def begin(self, count: int) -> None:
+        """Nothing to remember: Eq. 2 looks at the present state only."""
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """One Bernoulli draw per episode."""
+        return now.uniform < self.probability(now.stacked, now.expert_action)
+
+    def probability(self, stacked: Array, expert_action: Array) -> NDArray[np.float64]:
+        """p(nu=1|s), (n,)."""
+        with torch.inference_mode():
+            expected = self._mental.policy(torch.from_numpy(stacked))
+            meant = torch.from_numpy(expert_action)
+            if self._actions is None:
+                m = discrepancy(meant, torch.full_like(meant, np.log(self._std)), *expected)
+                log_p, _ = log_intervention_probability(m, meant.shape[-1], self._c, self._sigma, nodes=_NODES)
+                return np.asarray(log_p.exp().numpy())
+            human = torch.full(expected.shape, self._slip / (self._actions - 1), dtype=torch.float64)
+            human.scatter_(1, meant.long(), 1 - self._slip)
+            classes = discrete_log_classes(human.log(), expected.double(), self._c, self._sigma)
+            return np.asarray(-torch.expm1(classes[:, -1]).numpy())
+
+
+class ValueGate:
+    """RLIF's gate (Luo et al. 2023): on the value of the actions themselves, with hold.
+
+    RLIF compares Q(s, a_r) with alpha·Q(s, a_h), which supposes positive values; here the difference is compared with the dial.
+    """
+
+    def __init__(self, value: ActionValue, *, threshold: float, certainty: float, hold: int) -> None:
+        self._value, self._threshold, self._certainty, self._hold = value, threshold, certainty, hold
+        self._left = np.zeros(0, dtype=int)
+
+    def begin(self, count: int) -> None:
+        """Nobody holds control."""
+        self._left = np.zeros(count, dtype=int)
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """Continues a hold, else judges."""
+        worse = self._value.advantage(now.stacked, now.expert_action, now.robot_action) > self._threshold
+        wants = now.uniform < np.where(worse, self._certainty, 1 - self._certainty)
+        left = self._left[now.rows]
+        left = np.where((left == 0) & wants, self._hold, left)
+        self._left[now.rows] = np.maximum(left - 1, 0)
+        return np.asarray(left > 0)
+
+
+class DelayedGate:
+    """A running judgement of how far off the robot is, a reaction time, a least hold, and hysteresis.
+
+    How far off: the distance between the robot's and the expert's action, ‖a_r - a_h‖; discrete: 1 where they differ.
+    """
+
+    def __init__(self, *, threshold: float, reaction: int, minimum_hold: int, memory: float, discrete: bool) -> None:
+        self._threshold, self._reaction, self._minimum_hold, self._memory, self._discrete = (
+            threshold,
+            reaction,
+            minimum_hold,
+            memory,
+            discrete,
+        )
+        self.begin(0)
+
+    def begin(self, count: int) -> None:
+        """The human has seen nothing yet."""
+        self._judgement = np.zeros(count)
+        self._waited = np.full(count, -1)
+        self._held = np.zeros(count, dtype=int)
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """Judges what the robot did up to the step before, then updates the judgement."""
+        rows = now.rows
+        judgement, waited, held = self._judgement[rows], self._waited[rows], self._held[rows]
+        noticed = (waited >= 0) | (judgement > self._threshold)
+        waited = np.where((held == 0) & noticed, waited + 1, -1)
+        starts = waited >= self._reaction
+        stays = (held > 0) & ((held < self._minimum_hold) | (judgement > self._threshold / 2))
+        held = np.where(starts, 1, np.where(stays, held + 1, 0))
+        self._waited[rows] = np.where(starts, -1, waited)
+        self._held[rows] = held
+        difference = now.robot_action - now.expert_action
+        off = (difference != 0).any(axis=1).astype(float) if self._discrete else np.linalg.norm(difference, axis=1)
+        self._judgement[rows] = self._memory * judgement + (1 - self._memory) * off
+        return np.asarray(held > 0)

@@ -1,0 +1,292 @@
+"""What all methods of a comparison share for one task and seed, made from the seed alone and kept on disk.
+
+    <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ value.safetensors human_<gate>.json account.json account.md
+
+Every part is written in one step when it is whole, and is not made again: a preparation that was interrupted goes on where it was. The
+hash covers the configuration, so another configuration is another folder. How this differs from the paper is said in account.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mile_learner.bench.account import account_text
+from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
+from mile_learner.bench.humans import GATES, Always, HumanConfig, SimulatedHuman
+from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
+from mile_learner.bench.tasks import Expert, Task, get_task
+from mile_learner.bench.value import ActionValue, Turns, ValueConfig, fit_value, transitions
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.categorical import CategoricalBundle, CategoricalPolicy, clone_categorical
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.files import sha256_of, write_atomically
+from mile_learner.history import stack_episode
+from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
+from mile_learner.policy import GaussianPolicy
+
+FORMAT = 1
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PrepareConfig(Config):
+    """How much effort the preparation of one task and seed takes."""
+
+    train: int = option(400, doc='start states for collecting', ge=1)
+    tune: int = option(40, doc='start states on which initial policy and expert are measured', ge=1)
+    test: int = option(100, doc='start states of the comparison; the same for every seed', ge=1)
+    low: float = option(0.1, doc='least success of the initial policy', ge=0.0, le=1.0)
+    high: float = option(0.4, doc='greatest success of the initial policy', ge=0.0, le=1.0)
+    expert: float = option(0.8, doc='least success of the expert', ge=0.0, le=1.0)
+    attempts: int = option(10, doc='initial policies that are tried', ge=1)
+    demonstrations: int = option(20, doc='episodes that the initial policy is cloned from', ge=1)
+    epochs: int = option(60, doc='passes over them', ge=1)
+    mental_episodes: int = option(100, doc='episodes of the initial policy that the human has watched (paper: 100)', ge=1)
+    mental_epochs: int = option(20, doc='passes over them', ge=1)
+    pilots: int = option(8, doc='pilot episodes per trial of a dial', ge=1)
+    trials: int = option(8, doc='most trials of a dial', ge=1)
+    rate: float = option(0.25, doc='wanted fraction of interventions (paper: less than 0.3)', gt=0.0, lt=0.3)
+    value_episodes: int = option(60, doc='episodes for the worth of actions', ge=1)
+    value_steps: int = option(3000, doc='gradient steps for the worth of actions', ge=1)
+
+
+QUICK = PrepareConfig(
+    train=40, tune=20, test=20, demonstrations=10, epochs=30, mental_episodes=10, pilots=4, trials=6, value_episodes=12, value_steps=400
+)
+
+
+def bench_home() -> Path:
+    """$MILE_HOME/bench, by default ~/.cache/mile/bench."""
+    return Path(os.environ.get('MILE_HOME', '~/.cache/mile')).expanduser().absolute() / 'bench'
+
+
+def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
+    """Where the preparation of a task and seed belongs."""
+    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': get_task(task).initial.to_mapping()}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return bench_home() / f'{task}-{seed}-{digest[:10]}'
+
+
+class Prepared:
+    """The parts of a preparation, each made when it is first asked for and missing."""
+
+    def __init__(self, task: Task, seed: int, config: PrepareConfig, folder: Path, note: Note) -> None:
+        self.task, self.seed, self.config, self.folder, self._note = task, seed, config, folder, note
+        self.expert: Expert = task.expert(0.0)
+
+    def seed_of(self, *purpose: int) -> int:
+        """An independent seed for every purpose."""
+        return int(np.random.SeedSequence([self.seed, *purpose]).generate_state(1)[0])
+
+    @cached_property
+    def starts(self) -> dict[str, list[int]]:
+        """Disjoint lists of start states: train (of this seed alone), tune and test (the same for every seed)."""
+        path = self.folder / 'starts.json'
+        if not path.is_file():
+            common, own = np.random.default_rng([FORMAT, 0]), np.random.default_rng([FORMAT, 1, self.seed])
+            shared = (common.permutation(10**6) + 10**8)[: self.config.tune + self.config.test].tolist()
+            train = own.permutation(10**6)[: self.config.train].tolist()
+            lists = {'train': train, 'tune': shared[: self.config.tune], 'test': shared[self.config.tune :]}
+            self._write_json(path, lists)
+        return dict(json.loads(path.read_text(encoding='utf-8')))
+
+    @cached_property
+    def expert_result(self) -> dict[str, float]:
+        """Success and return of the expert, without noise, on the tuning states."""
+        path = self.folder / 'expert.json'
+        if not path.is_file():
+            self._note('expert')
+            result = summary(self.play(self.starts['tune'], supervisor=self.demonstrator(0.0)))
+            if result['success'] < self.config.expert:
+                msg = f'{self.task.name}: the expert succeeds in {result["success"]:.0%} of the episodes, expected {self.config.expert:.0%}'
+                raise LearnerError(msg)
+            self._write_json(path, result)
+        return dict(json.loads(path.read_text(encoding='utf-8')))
+
+    @cached_property
+    def initial(self) -> Bundle:
+        """The mediocre initial policy; its mental model is a copy of it, as all networks start (paper, Appendix B)."""
+        if not (self.folder / 'initial').is_dir():
+            self._search_initial().save(self.folder / 'initial')
+        return self._load('initial')
+
+    @cached_property
+    def mental(self) -> Bundle:
+        """The simulated human's mental model: a clone of the initial policy's behaviour (as a bundle's policy)."""
+        if not (self.folder / 'mental').is_dir():
+            self._note('mental model')
+            rng = np.random.default_rng(self.seed_of(2))
+            starts = (rng.integers(10**6, size=self.config.mental_episodes) + 2 * 10**8).tolist()
+            bundle = self._clone(self.play(starts, bundle=self.initial), self.config.mental_epochs, self.seed_of(3))
+            bundle.mental_model = None
+            bundle.manifest = dataclasses.replace(bundle.manifest, mental_architecture=None)
+            bundle.save(self.folder / 'mental')
+        return self._load('mental')
+
+    @cached_property
+    def value(self) -> ActionValue:
+        """The worth of actions, for the human that judges by values."""
+        path = self.folder / 'value.safetensors'
+        task = self.task
+        value = ActionValue(task.input_dim, task.action_dim if task.discrete else None, task.action_width, task.hidden)
+        if not path.is_file():
+            self._note('worth of actions')
+            config = ValueConfig(episodes=self.config.value_episodes, steps=self.config.value_steps)
+            low, high = (0, task.action_dim) if task.discrete else (-1, 1)
+            turns = Turns(low, high, discrete=task.discrete, seed=self.seed_of(4))
+            starts = (np.random.default_rng(self.seed_of(5)).integers(10**6, size=config.episodes) + 3 * 10**8).tolist()
+            torch.manual_seed(self.seed_of(6))
+            value = ActionValue(task.input_dim, task.action_dim if task.discrete else None, task.action_width, task.hidden)
+            report = fit_value(value, transitions(task, self.play(starts, bundle=self.initial, supervisor=turns)), config, seed=self.seed)
+            self._write_json(self.folder / 'value.json', report)
+            value.save(path)
+        return value.restore(path)
+
+    def human_config(self, gate: str) -> HumanConfig:
+        """The simulated human with that gate."""
+        return HumanConfig(gate=gate, rate=self.config.rate)
+
+    def dial(self, gate: str) -> Dial:
+        """The calibration of the human with that gate."""
+        path = self.folder / f'human_{gate}.json'
+        if not path.is_file():
+            self._note(f'human {gate}')
+            rng = np.random.default_rng(self.seed_of(7))
+            starts = (rng.integers(10**6, size=self.config.pilots) + 4 * 10**8).tolist()
+            config, parts = self.human_config(gate), HumanParts(self.mental, self.value)
+            dial = calibrate_human(self.task, config, parts, self.initial, starts, seed=self.seed_of(8), trials=self.config.trials)
+            self._write_json(path, dataclasses.asdict(dial))
+        return Dial(**json.loads(path.read_text(encoding='utf-8')))
+
+    def human(self, gate: str) -> SimulatedHuman:
+        """The simulated human with that gate, calibrated."""
+        config, parts = self.human_config(gate), HumanParts(self.mental, self.value)
+        return make_human(self.task, config, parts, self.dial(gate).dial, seed=self.seed_of(9))
+
+    def demonstrator(self, std: float, *, seed: int = 0) -> SimulatedHuman:
+        """Somebody who always acts."""
+        actions = self.task.action_dim if self.task.discrete else None
+        return SimulatedHuman(Always(), std=std, slip=std, actions=actions, seed=seed)
+
+    def play(
+        self, starts: list[int], *, bundle: Bundle | None = None, supervisor: Supervisor | None = None, expert: Expert | None = None
+    ) -> list[Episode]:
+        """Episodes of this task from these start states."""
+        return list(run_episodes(self.task, starts, bundle=bundle, expert=expert or self.expert, supervisor=supervisor))
+
+    def account(self) -> dict[str, Any]:
+        """How every part was made, with hashes; making what is missing."""
+        path = self.folder / 'account.json'
+        if not path.is_file():
+            humans = {gate: dataclasses.asdict(self.dial(gate)) for gate in GATES}
+            account = {
+                'task': self.task.name,
+                'seed': self.seed,
+                'config': self.config.to_mapping(),
+                'initial_recipe': self.task.initial.to_mapping(),
+                'expert': self.expert_result,
+                'initial': dict(self.initial.manifest.metrics),
+                'value': json.loads((self.folder / 'value.json').read_text(encoding='utf-8')),
+                'humans': humans,
+                'starts': {name: len(states) for name, states in self.starts.items()},
+            }
+            files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith('.'))
+            account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
+            write_atomically(self.folder / 'account.md', account_text(account).encode())
+            self._write_json(path, account)
+        return dict(json.loads(path.read_text(encoding='utf-8')))
+
+    def _search_initial(self) -> Bundle:
+        """Bisect the size of the teacher's error until its clone succeeds as rarely as wanted."""
+        recipe = self.task.initial
+        low, high, bias = 0.0, recipe.limit, recipe.guess
+        tried: list[tuple[float, float]] = []
+        for attempt in range(self.config.attempts):
+            self._note(f'initial policy, attempt {attempt + 1}')
+            rng = np.random.default_rng(self.seed_of(0, attempt))
+            starts = (rng.integers(10**6, size=self.config.demonstrations) + 5 * 10**8).tolist()
+            teacher = self.demonstrator(recipe.noise, seed=self.seed_of(1, attempt))
+            demonstrations = self.play(starts, supervisor=teacher, expert=self.task.expert(bias))
+            bundle = self._clone(demonstrations, self.config.epochs, self.seed_of(10, attempt))
+            result = summary(self.play(self.starts['tune'], bundle=bundle))
+            tried.append((bias, result['success']))
+            if self.config.low <= result['success'] <= self.config.high:
+                metrics = result | {'bias': bias, 'tried': tried}
+                bundle.manifest = dataclasses.replace(bundle.manifest, metrics=metrics, seed=self.seed)
+                return bundle
+            low, high = (bias, high) if result['success'] > self.config.high else (low, bias)
+            bias = (low + high) / 2
+        msg = f'{self.task.name}: initial policies succeeded (bias, rate) {tried}, expected one in [{self.config.low}, {self.config.high}]'
+        raise LearnerError(msg)
+
+    def _clone(self, episodes: list[Episode], epochs: int, seed: int) -> Bundle:
+        """Behaviour cloning of what was executed; the mental model is a copy of the policy."""
+        task = self.task
+        inputs = torch.from_numpy(np.concatenate([stack_episode(e.observations[:-1], task.history) for e in episodes]))
+        executed = [np.where(e.intervening[:, None], e.human_action, e.robot_action) for e in episodes]
+        numbers = torch.from_numpy(np.repeat(np.arange(len(episodes)), [len(e.reward) for e in episodes]))
+        config = BehaviourCloningConfig(epochs=epochs, hidden=task.hidden, std_floor=1e-2)
+        actions = torch.from_numpy(np.concatenate(executed))
+        policy: GaussianPolicy | CategoricalPolicy
+        if task.discrete:
+            policy = clone_categorical(inputs, actions, config, count=task.action_dim, seed=seed)
+        else:
+            policy, _ = clone(inputs, actions, numbers, config, seed=seed)
+        manifest = Manifest(
+            version='v000',
+            task=task.name,
+            observation_layout=task.observation_layout,
+            history=task.history,
+            architecture=policy.architecture,
+            mental_architecture=policy.architecture,
+            c=1.0,
+            sigma=1.0,
+            method='behaviour_cloning',
+        )
+        if isinstance(policy, CategoricalPolicy):
+            return CategoricalBundle(policy, copy.deepcopy(policy), manifest)
+        return Bundle(policy, copy.deepcopy(policy), manifest)
+
+    def _load(self, name: str) -> Bundle:
+        return (CategoricalBundle if self.task.discrete else Bundle).load(self.folder / name)
+
+    def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + '\n').encode())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder: whoever comes second waits, and then finds the work done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / '.lock').open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def silent(text: str) -> None:
+    """Nobody is watching."""
+
+
+def prepare(task: str, seed: int, config: PrepareConfig, *, note: Note = silent) -> Prepared:
+    """Make what is missing of a preparation, and return it; `note` is called with the name of each part that is made."""
+    folder = prepared_path(task, seed, config)
+    prepared = Prepared(get_task(task), seed, config, folder, note)
+    if not (folder / 'account.json').is_file():
+        with locked(folder):
+            prepared.account()
+    return prepared

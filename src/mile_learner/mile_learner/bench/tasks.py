@@ -1,0 +1,177 @@
+"""What a task of the comparison is, and the registry of tasks by name.
+
+A new task is a gymnasium environment, an expert and a recipe for the initial policy:
+
+    # my_tasks.py
+    def make() -> gymnasium.Env: ...          # contract: see `Task.make`
+
+    class MyExpert:
+        def __init__(self, bias: float) -> None: ...
+        def __call__(self, env: gymnasium.Env, observation: Array) -> Array: ...
+
+    TASK = Task(name='my_task', make=make, observation_layout=('x', 'v'), action_dim=1, discrete=False, horizon=100,
+                expert=MyExpert, initial=InitialRecipe(guess=0.5, limit=2.0))
+
+    # anywhere before use, or on the command line: mile bench run single --register my_task=my_tasks:TASK
+    register_task('my_task', 'my_tasks:TASK')
+
+Tasks are named by "module:attribute" and imported when they are first used, so that what one task needs (MuJoCo, Box2D, another package
+of this repository) is not needed by the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import Env
+
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.step import Array
+
+
+class Expert(Protocol):
+    """A deterministic expert; noise is added by who uses it (`mile_learner.bench.rollouts`)."""
+
+    def __call__(self, env: Env[Any, Any], observation: Array) -> Array:
+        """The action it means, (A,) in [-1, 1]; discrete: (1,), the action's number. `env` is what `Task.make` made."""
+        ...
+
+
+@dataclass(frozen=True)
+class InitialRecipe(Config):
+    """How the mediocre initial policy is made: behaviour cloning of an expert with a systematic error, whose size is searched by bisection.
+
+    The error is a wrong belief (`Task.expert` says about what), so that the policy is competent in the wrong place rather than lost, and
+    interventions meet it on states that it visits.
+    """
+
+    guess: float = option(doc='size of the error to begin with; its unit is for the expert to say', gt=0.0)
+    limit: float = option(doc='size at which the expert surely fails', gt=0.0)
+    noise: float = option(0.1, doc='noise on its actions while it demonstrates, for coverage', ge=0.0)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the comparison.
+
+    Attributes:
+        name: its name in the registry.
+        make: builds the environment. Contract: `reset(seed=n)` starts in state n, whatever happened before; observations are float arrays
+            of the layout's length; `info['success']` says at every step whether the episode has succeeded; where success ends the
+            episode, `terminated` is true.
+        observation_layout: names of the observation's entries before history stacking.
+        action_dim: number of action components; discrete: number of actions.
+        discrete: whether the actions are numbers 0 .. action_dim - 1.
+        horizon: most steps of an episode.
+        expert: makes the expert with a given bias (0: the best that is known).
+        initial: how the initial policy is made.
+        history: observations stacked for the policy.
+        hidden: widths of the hidden layers of all networks (paper, Appendix D).
+        cdf_ratio: sigma / c of the intervention model (paper, Table I).
+        metric: 'success' or 'return': what the paper judges the task by.
+    """
+
+    name: str
+    make: Callable[[], Env[Any, Any]]
+    observation_layout: tuple[str, ...]
+    action_dim: int
+    discrete: bool
+    horizon: int
+    expert: Callable[[float], Expert]
+    initial: InitialRecipe
+    history: int = 4
+    hidden: tuple[int, ...] = (256, 256)
+    cdf_ratio: float = 1.0
+    metric: str = field(default='success')
+
+    @property
+    def input_dim(self) -> int:
+        """Length of the stacked observation."""
+        return self.history * len(self.observation_layout)
+
+    @property
+    def action_width(self) -> int:
+        """Columns of an action array: 1 for discrete actions."""
+        return 1 if self.discrete else self.action_dim
+
+
+TASKS: dict[str, str] = {
+    'lunar_lander': 'mile_learner.bench.tasks_lunar_lander:TASK',
+    'button_press': 'mile_learner.bench.tasks_metaworld:BUTTON_PRESS',
+    'drawer_open': 'mile_learner.bench.tasks_metaworld:DRAWER_OPEN',
+    'peg_insert': 'mile_learner.bench.tasks_metaworld:PEG_INSERT',
+    'block_insertion': 'mile_learner.bench.tasks_block_insertion:TASK',
+}
+
+
+def register_task(name: str, where: str) -> None:
+    """Make the task at `where` ("module:attribute") known as `name`, in this process."""
+    TASKS[name] = where
+
+
+@functools.cache
+def _load(where: str) -> Any:
+    module, _, attribute = where.partition(':')
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        msg = f'{where}: cannot be imported ({error}); expected "module:attribute" of a Task, with what it needs installed'
+        raise LearnerError(msg) from error
+
+
+def get_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        LearnerError: there is none, or it cannot be imported.
+    """
+    if name not in TASKS:
+        msg = f'task: got {name!r}, expected one of {", ".join(TASKS)}'
+        raise LearnerError(msg)
+    task = _load(TASKS[name])
+    if not isinstance(task, Task):
+        msg = f'{TASKS[name]}: got {type(task).__name__}, expected a Task'
+        raise LearnerError(msg)
+    return task
+
+
+def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        LearnerError: one line that lists the known names.
+    """
+    for name in names:
+        if name not in known:
+            msg = f'{what}: got {name!r}, expected one of {", ".join(known)}'
+            raise LearnerError(msg)
+
+
+_ENVIRONMENTS: dict[str, list[Env[Any, Any]]] = {}
+
+
+def environments(task: Task, count: int) -> list[Env[Any, Any]]:
+    """`count` environments of a task, kept for the life of this process: making one costs up to a second."""
+    made = _ENVIRONMENTS.setdefault(task.name, [])
+    while len(made) < count:
+        made.append(task.make())
+    return made[:count]
+
+
+def as_observation(task: Task, observation: Any) -> Array:
+    """What the environment returned as float32 (d,).
+
+    Raises:
+        LearnerError: another length than the layout's.
+    """
+    array = np.asarray(observation, dtype=np.float32)
+    if array.shape != (len(task.observation_layout),):
+        msg = f'{task.name}: the environment returned an observation of shape {array.shape}, expected ({len(task.observation_layout)},)'
+        raise LearnerError(msg)
+    return array
