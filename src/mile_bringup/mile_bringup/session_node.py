@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class SessionNode(Node):
         self._deadline = float('inf')
         self._poll: Callable[[], None] | None = None
         self._status: dict[str, Any] = {}
-        self._services: dict[type, Client] = {
+        self._calls: dict[type, Client] = {
             kind: self.create_client(kind, name)
             for kind, name in (
                 (LoadPolicy, 'load_policy'),
@@ -94,7 +95,7 @@ class SessionNode(Node):
         self.create_timer(RETRY_S / 5, self._on_timer)
         plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata())
         self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
-        self._advance(None)
+        self._poll = lambda: self._advance(None)
 
     # ------------------------------------------------------------------ driving the script
 
@@ -176,7 +177,7 @@ class SessionNode(Node):
 
     def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None) -> None:
         """Call a service, again while it is missing or refuses, until the startup timeout."""
-        client = self._services[kind]
+        client = self._calls[kind]
         give_up = time.monotonic() + self._config.startup_timeout_s
         not_before = 0.0
 
@@ -309,3 +310,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return nodes[0]
 
     return run_node(make, args) or nodes[0].exit_code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

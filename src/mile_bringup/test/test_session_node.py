@@ -1,0 +1,64 @@
+"""The session node as a process over DDS: what it says when something it needs is not there, and that a complete run ends it well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mile_bringup.graph import task_file
+from mile_bringup.run_setup import open_run, write_task_file
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.run_folder import Run
+
+pytestmark = pytest.mark.ros
+ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': '81', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1'}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with an initial policy."""
+    run, _ = open_run(tmp_path / 'run', {'iterations': 1, 'episodes': 1})
+    write_task_file(run)
+    save_version(run, None)
+    run.promote('v000')
+    return run
+
+
+def save_version(run: Run, iteration: int | None) -> None:
+    architecture = Architecture(input_dim=28, action_dim=4, hidden=(4,))
+    manifest = Manifest('', 'block_insertion', tuple('abcdefg'), 4, architecture, None, 1.0, 1.0, 'test', iteration=iteration)
+    Bundle(GaussianPolicy(architecture), None, manifest).save(run.version_path(run.next_version()))
+
+
+def session_node(run: Run, **parameters: object) -> subprocess.CompletedProcess[str]:
+    values = {'run_dir': str(run.path), 'task_file': str(task_file(run.path)), 'iterations': 1, 'episodes': 1, **parameters}
+    file = run.path / 'parameters.yaml'
+    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': values}}))
+    command = [sys.executable, '-m', 'mile_bringup.session_node', '--ros-args', '--params-file', str(file)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_service_that_nobody_offers_is_named(run: Run) -> None:
+    result = session_node(run, startup_timeout_s=0.5)
+    assert result.returncode == 1
+    assert 'load_policy: nobody offers this service' in result.stderr
+
+
+def test_a_parameter_out_of_range_is_one_line(run: Run) -> None:
+    result = session_node(run, iterations=0)
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1] == 'iterations: got 0, expected >= 1'
+
+
+def test_a_complete_run_ends_with_exit_code_0_after_promoting_what_was_trained(run: Run) -> None:
+    save_version(run, 0)
+    result = session_node(run)
+    assert result.returncode == 0, result.stderr
+    assert run.current() == 'v001'
+    assert [(record['iteration'], record['trained_version']) for record in run.metrics()] == [(0, 'v001')]
