@@ -20,6 +20,7 @@ setup(
     entry_points={
         'console_scripts': [
             'arm_node = mile_policy_node.arm_node:main',
+            'camera_node = mile_policy_node.camera_node:main',
             'policy_node = mile_policy_node.policy_node:main',
         ]
     },

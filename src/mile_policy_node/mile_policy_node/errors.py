@@ -19,3 +19,7 @@ class ObservationError(PolicyNodeError):
 
 class PolicyError(PolicyNodeError):
     """A policy version that cannot fly."""
+
+
+class CameraError(PolicyNodeError):
+    """A source of images that cannot be opened, or cannot do what is asked of it."""
