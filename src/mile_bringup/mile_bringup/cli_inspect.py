@@ -60,14 +60,14 @@ def _episode_report(path: Path, *, check: bool, plot: Path | None) -> Report:
     findings = check_episode(record) if check else None
     if plot is not None and record.steps:
         timeline(record, plot)
-    data = {'bag': str(path), 'metadata': dict(record.metadata), **_episode_numbers(record)}
+    data = {'bag': str(path), 'metadata': dict(record.metadata), **episode_numbers(record)}
     simple = {key: value for key, value in record.metadata.items() if isinstance(value, str)}
     rows = [[key, value] for key, value in {**simple, **{k: v for k, v in data.items() if not isinstance(v, (dict, list))}}.items()]
     spans = table(('segment', 'first step', 'steps'), [[number, s['start'], s['steps']] for number, s in enumerate(data['segments'])])
     return _checked(data, f'{table(("", ""), rows)}\n\n{spans}', findings)
 
 
-def _episode_numbers(record: EpisodeRecord) -> dict[str, Any]:
+def episode_numbers(record: EpisodeRecord) -> dict[str, Any]:
     """Rates, spans, health, and how well p(ν=1|s) predicted ν."""
     import numpy as np
 
