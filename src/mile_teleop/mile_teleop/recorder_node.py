@@ -13,6 +13,7 @@ from typing import Any
 from ament_index_python.packages import get_package_share_directory
 from mile_msgs.msg import ArmState, CommandResult, Event, Step, TeleopStatus
 from mile_msgs.srv import CloseBag, OpenBag
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -72,6 +73,7 @@ class RecorderNode(Node):
         self._ignored_steps = 0
         self._told = 0
         self._events = self.create_publisher(Event, 'event', RECORD)
+        subscriptions = {}
         for name, message_type, qos, essential in RECORDED:
             topic = Topic(
                 name=self.resolve_topic_name(name),
@@ -83,9 +85,12 @@ class RecorderNode(Node):
             )
             self._topics.append(topic)
             callbacks = SubscriptionEventCallbacks(message_lost=partial(self._on_missed, topic))
-            self.create_subscription(message_type, name, partial(self._on_message, topic), qos, raw=True, event_callbacks=callbacks)
+            take = partial(self._on_message, topic)
+            subscriptions[name] = self.create_subscription(message_type, name, take, qos, raw=True, event_callbacks=callbacks)
+        self._steps = subscriptions['step']
         self.create_service(OpenBag, 'open_bag', self._on_open)
-        self.create_service(CloseBag, 'close_bag', self._on_close)
+        # awaits the last steps, which arrive through another group
+        self.create_service(CloseBag, 'close_bag', self._on_close, callback_group=MutuallyExclusiveCallbackGroup())
         self.create_timer(1.0, self._on_second)
 
     def destroy_node(self) -> None:
@@ -120,6 +125,9 @@ class RecorderNode(Node):
         try:
             if self._recording is not None:
                 msg = f'open_bag: {self._recording.episode_id} is still being recorded; close it first'
+                raise RefusedError(msg)
+            if not self._steps.get_publisher_count():
+                msg = f'open_bag: nobody publishes {self._steps.topic_name} yet; start teleop_node'
                 raise RefusedError(msg)
             metadata = parse_metadata(request.metadata_json)
             self._recording = Recording(Path(request.path), request.episode_id, metadata, self._topics, self._typestore)

@@ -109,7 +109,7 @@ class TeleopNode(Node):
             observation=message.observation,
             observation_stamp=to_seconds(message.observation_stamp),
             image_stamp=to_seconds(message.image_stamp),
-            action=message.action,
+            action=message.action.tolist(),
             valid=message.valid,
             detail=message.detail,
             intervention_probability=message.intervention_probability,
@@ -124,7 +124,7 @@ class TeleopNode(Node):
             index=message.index,
             source=Source(message.source),
             accepted=message.accepted,
-            sent_target=message.sent_target,
+            sent_target=message.sent_target.tolist(),
             detail=message.detail,
         )
         self._do(self._arbiter.on_confirmation(result))

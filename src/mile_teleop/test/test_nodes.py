@@ -1,0 +1,294 @@
+"""Arbiter and recorder as they run: two processes on real DDS, with the other ends of their topics played by this test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from mcap.reader import make_reader
+from mile_msgs.msg import ArmState, Command, CommandResult, Event, PolicyOutput, Step, TeleopStatus, Tick
+from mile_msgs.srv import CloseBag, OpenBag, StartEpisode, StopEpisode
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import JointState, Joy
+from std_srvs.srv import Trigger
+
+from mile_learner.bags import read_episode
+from mile_learner.check import check_bags
+from mile_learner.step import Mode, Source
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
+from mile_ros.stamps import to_stamp
+from mile_teleop.pad import Button
+
+from .rig import CONFIG_FOLDER, MAPPING
+
+pytestmark = pytest.mark.ros
+PATIENCE_S = 60.0
+ENVIRONMENT = {'ROS_DOMAIN_ID': '61', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1'}
+LAYOUT = ['a', 'b', 'c']
+
+
+def command(node: str) -> list[str]:
+    """Runs a node."""
+    return [sys.executable, '-c', f'import sys; from mile_teleop.{node} import main; sys.exit(main())']
+
+
+class World:
+    """Plays pad, policy, arm and session; keeps everything it hears, with the order in which it came."""
+
+    def __init__(self, *nodes: tuple[str, list[str]]) -> None:
+        self._processes = [subprocess.Popen([*command(node), '--ros-args', '-r', '__ns:=/mile', *arguments]) for node, arguments in nodes]
+        self._context = Context()
+        self._context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+        self.node = rclpy.create_node('world', namespace='mile', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.heard: list[Any] = []
+        for kind, topic, qos in (
+            (Tick, 'tick', COMMAND),
+            (Command, 'command', COMMAND),
+            (Step, 'step', RECORD),
+            (Event, 'event', RECORD),
+            (TeleopStatus, 'teleop_status', LATCHED),
+        ):
+            self.node.create_subscription(kind, topic, self._hear, qos)
+        self._joy = self.node.create_publisher(Joy, 'joy', SENSOR)
+        self._answers = self.node.create_publisher(PolicyOutput, 'policy_output', COMMAND)
+        self._results = self.node.create_publisher(CommandResult, 'command_result', RECORD)
+        self._states = self.node.create_publisher(ArmState, 'arm_state', SENSOR)
+        self._joints = self.node.create_publisher(JointState, 'joint_states', SENSOR)
+        self.policy_alive = True
+        self.pad: tuple[tuple[Button, ...], tuple[float, float, float]] = ((), (0.0, 0.0, 0.0))
+        self.node.create_timer(0.04, self._live)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.send_signal(signal.SIGINT)
+        codes = [process.wait(timeout=PATIENCE_S) for process in self._processes]
+        self.node.destroy_node()
+        self._context.shutdown()
+        assert codes == [0] * len(codes)
+
+    def _live(self) -> None:
+        """Arm, joints and pad say that they are there."""
+        now = to_stamp(time.time())
+        state = ArmState(ready=True, commanded_target=[0.3, 0.0, 0.1, 0.022])
+        state.header.stamp = now
+        self._states.publish(state)
+        joints = JointState(name=['waist'], position=[0.5])
+        joints.header.stamp = now
+        self._joints.publish(joints)
+        self._press()
+
+    def _press(self) -> None:
+        held, motion = self.pad
+        axes, buttons = MAPPING.press((*motion, 0.0), held=held)
+        joy = Joy(axes=axes, buttons=buttons)
+        joy.header.stamp = to_stamp(time.time())
+        self._joy.publish(joy)
+
+    def press(self, *held: Button, motion: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
+        self.pad = (held, motion)
+        self._press()
+
+    def _hear(self, message: Any) -> None:
+        self.heard.append(message)
+        if isinstance(message, Tick) and self.policy_alive:
+            answer = PolicyOutput(
+                episode_id=message.episode_id,
+                index=message.index,
+                observation=[1.0, 2.0, float(message.index)],
+                action=[0.1, 0.2, 0.3, -1.0],
+                valid=True,
+                intervention_probability=0.25,
+                policy_version='v000',
+                inference_ms=1.0,
+            )
+            answer.header.stamp = message.header.stamp
+            self._answers.publish(answer)
+        elif isinstance(message, Command):
+            result = CommandResult(
+                episode_id=message.episode_id,
+                index=message.index,
+                source=message.source,
+                accepted=True,
+                sent_target=[0.3, 0.0, 0.1, 0.022],
+            )
+            self._results.publish(result)
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.heard if isinstance(message, kind)]
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f'{what}; heard at last: {self.heard[-5:]}'
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def until_mode(self, mode: Mode) -> None:
+        self.until(lambda: bool(self.all(TeleopStatus)) and self.all(TeleopStatus)[-1].mode == mode, f'mode {mode.name}')
+
+    def run(self, steps: int) -> None:
+        """Let this many more steps happen."""
+        wanted = len(self.all(Step)) + steps
+        self.until(lambda: len(self.all(Step)) >= wanted, f'{steps} steps')
+
+    def call(self, kind: type[Any], name: str, **request: Any) -> Any:
+        client = self.node.create_client(kind, name)
+        self.until(client.service_is_ready, f'service {name}')
+        future = client.call_async(kind.Request(**request))
+        self.until(future.done, f'answer of {name}')
+        self.node.destroy_client(client)
+        return future.result()
+
+    def open(self, path: Path, episode_id: str, **metadata: Any) -> None:
+        """As a session does: again until the recorder hears the arbiter."""
+        answers: list[Any] = []
+
+        def accepted() -> bool:
+            request = {'path': str(path), 'episode_id': episode_id, 'metadata_json': json.dumps(metadata)}
+            answers.append(self.call(OpenBag, 'open_bag', **request))
+            return bool(answers[-1].accepted)
+
+        self.until(accepted, 'an open bag')
+
+    def start(self, episode_id: str) -> None:
+        self.call(StartEpisode, 'start_episode', episode_id=episode_id)
+        self.until_mode(Mode.AUTONOMOUS)
+
+
+@pytest.fixture(scope='module')
+def graph() -> Iterator[World]:
+    """Both nodes, started once."""
+    files = {'task_file': 'task_block_insertion.yaml', 'pad_file': 'pad_ps3.yaml'}
+    arguments = [text for name, file in files.items() for text in ('-p', f'{name}:={CONFIG_FOLDER / file}')]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        graph = World(('teleop_node', [*arguments, '-p', 'speed:=2.0']), ('recorder_node', ['-p', 'close_timeout_s:=3.0']))
+        for kind, service in ((StartEpisode, 'start_episode'), (OpenBag, 'open_bag')):
+            graph.until(graph.node.create_client(kind, service).service_is_ready, service)
+        yield graph
+        graph.close()
+
+
+@pytest.fixture
+def world(graph: World) -> Iterator[World]:
+    """The graph at rest."""
+    graph.heard.clear()
+    yield graph
+    graph.policy_alive = True
+    graph.press()
+    graph.call(StopEpisode, 'stop_episode', outcome='aborted')
+    graph.call(Trigger, 'reset_estop')
+    graph.call(CloseBag, 'close_bag', discard=True)
+
+
+def test_a_takeover_reaches_the_arm_at_once_and_silences_the_policy(world: World) -> None:
+    world.start('takeover')
+    world.run(3)
+    mark = len(world.heard)
+    ticks = len(world.all(Tick))
+    world.press(Button.TAKEOVER, motion=(0.5, 0.0, -0.25))
+    world.until(lambda: any(m.source == Source.HUMAN for m in world.all(Command)), 'a human command')
+    first = next(message for message in world.all(Command) if message.source == Source.HUMAN)
+    np.testing.assert_allclose(first.action, [0.5, 0.0, -0.25, -1.0], atol=1e-5)
+    assert first.index - world.all(Tick)[ticks - 1].index in (1, 2), 'in a tick of its own'
+    world.run(5)
+    after = [message for message in world.heard[mark:] if isinstance(message, Command)]
+    assert [message.source for message in after[after.index(first) :]] == [Source.HUMAN] * (len(after) - after.index(first))
+    world.press()
+    world.until_mode(Mode.AUTONOMOUS)
+    assert [event.type for event in world.all(Event)][-3:] == ['episode_started', 'takeover', 'hand_back']
+
+
+def test_the_arm_is_held_while_the_policy_is_silent(world: World) -> None:
+    world.start('silence')
+    world.policy_alive = False
+    world.until_mode(Mode.HOLD)
+    assert 'policy: silent' in world.all(TeleopStatus)[-1].reason
+    mark = len(world.all(Command))
+    world.run(3)
+    assert {command.source for command in world.all(Command)[mark:]} == {Source.HOLD}
+    world.policy_alive = True
+    world.until_mode(Mode.AUTONOMOUS)
+
+
+def test_the_estop_latches_over_the_service(world: World) -> None:
+    world.start('estop')
+    assert world.call(Trigger, 'estop').success
+    world.until_mode(Mode.ESTOP)
+    assert world.call(StopEpisode, 'stop_episode', outcome='aborted').accepted
+    assert 'e-stop is set' in world.call(StartEpisode, 'start_episode', episode_id='next').message
+    assert world.call(Trigger, 'reset_estop').success
+    assert not world.call(Trigger, 'reset_estop').success
+    world.until_mode(Mode.IDLE)
+
+
+def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> None:
+    path = tmp_path / 'iter_00' / 'episode_000'
+    world.open(path, 'e0', task='toy', operator='test', observation_layout=LAYOUT)
+    assert 'still being recorded' in world.call(OpenBag, 'open_bag', path=str(path), episode_id='e1').message
+    world.start('e0')
+    world.run(4)
+    world.press(Button.TAKEOVER, motion=(0.5, 0.0, 0.0))
+    world.until_mode(Mode.HUMAN)
+    world.run(4)
+    world.press(Button.TAKEOVER, Button.SUCCESS)
+    world.until(lambda: 'button_success' in [event.type for event in world.all(Event)], 'the button')
+    stopped = world.call(StopEpisode, 'stop_episode', outcome='success')
+    closed = world.call(CloseBag, 'close_bag', outcome='success', steps=stopped.steps)
+    assert (closed.accepted, closed.message, closed.steps) == (True, '', stopped.steps)
+
+    assert check_bags([path]) == []
+    episode = read_episode(path)
+    assert len(episode.steps) == stopped.steps
+    assert episode.column('intervening').any()
+    assert episode.outcome == 'success'
+    assert episode.metadata['lost'] == {}
+    assert episode.metadata['observation_layout'] == LAYOUT
+    with (path / 'episode_000_0.mcap').open('rb') as file:
+        topics = [channel.topic for _, channel, _ in make_reader(file).iter_messages()]
+    assert topics.count('/mile/step') == stopped.steps
+    assert topics.count('/mile/command_result') >= stopped.steps - 1
+    assert {'/mile/joy', '/mile/joint_states', '/mile/arm_state', '/mile/event', '/mile/teleop_status'} < set(topics)
+
+
+def test_what_is_not_whole_is_set_aside_and_what_is_discarded_is_gone(world: World, tmp_path: Path) -> None:
+    def record(name: str, *, more: int = 0, discard: bool = False) -> Any:
+        world.open(tmp_path / name, name)
+        world.start(name)
+        steps = world.call(StopEpisode, 'stop_episode', outcome='failure').steps
+        return world.call(CloseBag, 'close_bag', outcome='failure', steps=steps + more, discard=discard)
+
+    assert 'is not whole: got' in record('torn', more=1).message
+    assert record('gone', discard=True).accepted
+    assert [folder.name for folder in tmp_path.iterdir()] == ['torn.torn-0']
+    assert 'no bag is open' in world.call(CloseBag, 'close_bag').message
+    for text, words in (('[]', 'expected an object'), ('{', 'is not JSON')):
+        assert words in world.call(OpenBag, 'open_bag', path=str(tmp_path / 'x'), episode_id='x', metadata_json=text).message
+
+
+def test_a_node_refuses_a_bad_configuration_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_DOMAIN_ID', ENVIRONMENT['ROS_DOMAIN_ID'])
+    arguments = ['--ros-args', '-p', f'task_file:={tmp_path}', '-p', 'pad_file:=x']
+    process = subprocess.run(
+        [*command('teleop_node'), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, **ENVIRONMENT},
+        check=False,
+    )
+    assert process.returncode == 2
+    assert 'cannot be read' in process.stderr.strip().splitlines()[-1]
