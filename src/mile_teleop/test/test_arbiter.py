@@ -49,14 +49,18 @@ def test_an_answer_to_an_earlier_tick_is_never_obeyed() -> None:
     rig = Rig()
     rig.live()
     rig.tick()
-    rig.pad(T)
     assert sources(rig.answer(back=1)) == []
-    rig.pad()
-    rig.tick(0.5)
-    rig.arm()
-    rig.pad()
-    rig.tick(0.1)
-    assert sources(rig.answer(back=1)) == []
+    assert sources(rig.answer()) == [Source.POLICY]
+
+
+def test_a_second_answer_to_a_tick_changes_nothing() -> None:
+    rig = Rig()
+    rig.live()
+    rig.tick()
+    rig.answer((0.1, 0.0, 0.0, 1.0))
+    assert sources(rig.answer((0.9, 0.0, 0.0, 1.0))) == []
+    rig.confirm()
+    np.testing.assert_array_equal(rig.steps[-1].robot_action, rig.steps[-1].executed_action)
 
 
 def test_the_policy_is_a_shadow_during_a_takeover() -> None:
@@ -204,6 +208,8 @@ def test_old_and_repeated_pad_messages_are_no_sign_of_life() -> None:
     rig = Rig()
     rig.live()
     stamp = rig.clock.wall()
+    rig.raw_pad([], [], age=3.0)
+    assert rig.mode() is Mode.AUTONOMOUS
     for _ in range(8):
         rig.arm()
         rig.arbiter.on_joy(stamp, [0.0] * 6, [0] * 17)
@@ -212,6 +218,25 @@ def test_old_and_repeated_pad_messages_are_no_sign_of_life() -> None:
         rig.answer()
     assert rig.mode() is Mode.HOLD
     assert not any(step.intervening for step in rig.steps)
+
+
+def test_a_pad_that_has_only_old_news_is_never_alive() -> None:
+    rig = Rig()
+    rig.pad(age=0.6)
+    rig.pad(T, age=0.55)
+    rig.arm()
+    rig.start()
+    assert rig.status.reason == 'pad: no message yet'
+
+
+def test_an_action_out_of_range_is_clipped_where_it_is_obeyed_and_recorded() -> None:
+    rig = Rig()
+    rig.live()
+    rig.tick()
+    rig.answer((2.0, -3.0, 0.5, 1.5))
+    rig.confirm()
+    for action in (rig.steps[-1].robot_action, rig.steps[-1].executed_action):
+        np.testing.assert_array_equal(action, np.array((1.0, -1.0, 0.5, 1.0), np.float32))
 
 
 def test_a_wall_clock_set_back_does_not_lose_the_pad() -> None:
@@ -313,7 +338,8 @@ def test_the_gripper_stays_where_it_was_sent_until_its_buttons_move_it() -> None
     gripper = [of(PublishCommand, rig.pad(T, Button.GRIPPER_CLOSE) + rig.tick())[0].action[3] for _ in range(3)]
     assert gripper == pytest.approx([-0.5, -1.0, -1.0])
     rig.pad(T)
-    assert of(PublishCommand, rig.tick())[0].action[3] == -1.0
+    rig.confirm(opening_m=0.035)
+    assert of(PublishCommand, rig.tick())[0].action[3] == -1.0, 'a late confirmation does not move it'
 
 
 def test_mashing_the_takeover_button_does_not_drive_the_arm_faster() -> None:

@@ -11,18 +11,20 @@ import math
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mile_learner.step import Gate, Mode, Source, Step
 from mile_teleop.effects import Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
 from mile_teleop.modes import SOURCE
 from mile_teleop.pad import Button
 
-from .rig import CLOSED_M, NAN, OPEN_M, Rig
+from .rig import CLOSED_M, NAN, OPEN_M, Rig, sources
 
 PERIOD_S = 0.1
 actions = st.one_of(
     st.tuples(*[st.floats(-2.0, 2.0)] * 4),
+    st.tuples(*[st.floats(-1.0, 1.0)] * 4),
+    st.just((0.5, 0.0, 0.0, 1.0)),
     st.sampled_from([(NAN, 0.0, 0.0, 0.0), (math.inf, 0.0, 0.0, 0.0), (0.0,) * 3, (0.0,) * 5, ()]),
 )
 motions = st.sampled_from([(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.3, -0.7, 0.1)])
@@ -54,20 +56,39 @@ class HostileWorld(RuleBasedStateMachine):
 
     # The world
 
-    @rule(seconds=st.sampled_from([0.01, 0.05, 0.1, 0.3]), alive=st.booleans())
-    def time_passes(self, seconds: float, alive: bool) -> None:
-        """With everything alive, or with everybody silent."""
+    @initialize(running=st.booleans())
+    def begin(self, running: bool) -> None:
+        if running:
+            self.arm_lives(True, '', CLOSED_M)
+            self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
+            self.session_starts()
+            self.all_is_well(0.2, answered=True)
+
+    @rule(seconds=st.sampled_from([0.1, 0.1, 0.4, 1.3]), answered=st.booleans())
+    def all_is_well(self, seconds: float, answered: bool) -> None:
+        """Arm and policy are alive, and the pad repeats its state; the last tick may be left unanswered."""
+        end = self.rig.clock.now + seconds
+        while (now := min(self.rig.clock.now + 0.05, self.due)) <= end:
+            self.rig.clock.now = max(self.rig.clock.now, now)
+            if self.due <= now:
+                self.due += PERIOD_S
+                self.rig.tick(0.0)
+                self.judge()
+                if self.ticks and (answered or self.due <= end):
+                    self.policy_answers((0.5, 0.0, 0.0, 1.0), 0, True)
+                    self.arm_confirms(CLOSED_M, True)
+            else:
+                self.arm_lives(True, '', CLOSED_M)
+                self.pad_repeats()
+
+    @rule(seconds=st.sampled_from([0.01, 0.05, 0.1, 0.3]))
+    def nobody_speaks(self, seconds: float) -> None:
         end = self.rig.clock.now + seconds
         while self.due <= end:
             self.rig.clock.now = max(self.rig.clock.now, self.due)
-            if alive:
-                self.arm_lives(True, '', CLOSED_M)
             self.due += PERIOD_S
             self.rig.tick(0.0)
             self.judge()
-            if alive and self.ticks:
-                self.policy_answers((0.5, 0.0, 0.0, 1.0), 0, True)
-                self.arm_confirms(CLOSED_M, True)
         self.rig.clock.now = max(self.rig.clock.now, end)
 
     @rule(seconds=st.sampled_from([0.6, 1.5]))
@@ -86,12 +107,16 @@ class HostileWorld(RuleBasedStateMachine):
 
     @rule(buttons=held, motion=motions)
     def pad_speaks(self, buttons: frozenset[Button], motion: tuple[float, float, float]) -> None:
-        state = (buttons, motion)
-        self.pad_arrives(state, at_rest=not buttons and not any(motion))
+        self.pad_arrives((buttons, motion), at_rest=not buttons and not any(motion))
         if Button.TAKEOVER not in buttons:
             self.human_has_it = False
         self.rig.pad(*buttons, motion=motion)
         self.judge()
+
+    @rule()
+    def pad_repeats(self) -> None:
+        if isinstance(self.pad_state, tuple):
+            self.pad_speaks(*self.pad_state)
 
     @rule(axes=st.sampled_from([[], [0.0] * 6, [NAN] * 6, [0.0] * 4]), buttons=st.sampled_from([[], [1] * 11]))
     def pad_breaks(self, axes: list[float], buttons: list[int]) -> None:
@@ -120,12 +145,14 @@ class HostileWorld(RuleBasedStateMachine):
         human_tick = human_tick and self.commands[self.ticks[-1].index].source is Source.HUMAN
         gripper = self.gripper
         ticks = len(self.ticks)
-        self.pad_arrives(((Button.TAKEOVER,), motion), at_rest=False)
+        self.pad_arrives((frozenset({Button.TAKEOVER}), motion), at_rest=False)
         effects = self.rig.pad(Button.TAKEOVER, motion=motion)
         self.human_has_it = True
         self.judge()
         assert self.rig.mode() is Mode.HUMAN
-        if not human_tick:
+        if human_tick:
+            assert Source.POLICY not in sources(effects)
+        else:
             assert isinstance(effects[0], PublishCommand)
             assert effects[0].source is Source.HUMAN
             assert abs(effects[0].action[3] - gripper) < 1e-6
@@ -135,7 +162,7 @@ class HostileWorld(RuleBasedStateMachine):
     # Policy, arm and session
 
     @precondition(lambda self: bool(self.ticks))
-    @rule(action=actions, back=st.sampled_from([0, 0, 0, 1, 2, -1]), valid=st.booleans())
+    @rule(action=actions, back=st.sampled_from([0, 0, 1, 2, -1]), valid=st.sampled_from([True, True, True, False]))
     def policy_answers(self, action: tuple[float, ...], back: int, valid: bool) -> None:
         current = back == 0 and bool(self.running) and self.ticks[-1].episode_id == self.running
         usable = valid and len(action) == 4 and all(map(math.isfinite, action))
@@ -149,13 +176,20 @@ class HostileWorld(RuleBasedStateMachine):
             assert not [e for e in effects if isinstance(e, PublishCommand) and e.source is Source.POLICY]
         self.judge()
 
+    @precondition(lambda self: self.running and len(self.ticks) > 1)
+    @rule(back=st.integers(1, 2))
+    def policy_is_late(self, back: int) -> None:
+        """Its answer to an earlier tick arrives while the running one waits for its own."""
+        self.all_is_well(0.1, answered=False)
+        self.policy_answers((1.0, 0.0, 0.0, 1.0), back, True)
+
     @precondition(lambda self: bool(self.commands))
     @rule(opening=openings, accepted=st.booleans())
     def arm_confirms(self, opening: float, accepted: bool) -> None:
         self.rig.confirm(opening_m=opening, accepted=accepted)
         self.judge()
 
-    @rule(ready=st.booleans(), fault=st.sampled_from(['', '', 'motor 3 overheated']), opening=openings)
+    @rule(ready=st.sampled_from([True, True, False]), fault=st.sampled_from(['', '', '', 'motor 3 overheated']), opening=openings)
     def arm_lives(self, ready: bool, fault: str, opening: float) -> None:
         self.arm_seen = self.rig.clock.now
         self.rig.arm(ready=ready, fault=fault, opening_m=opening)
@@ -187,8 +221,10 @@ class HostileWorld(RuleBasedStateMachine):
         assert len(self.steps) >= steps - 1
         self.running = ''
 
-    @rule(by_pad=st.booleans())
-    def estop(self, by_pad: bool) -> None:
+    @rule(by_pad=st.booleans(), chance=st.integers(0, 2))
+    def estop(self, by_pad: bool, chance: int) -> None:
+        if chance:
+            return
         self.human_has_it = False
         if by_pad:
             self.pad_arrives('estop', at_rest=False)
@@ -302,6 +338,6 @@ class HostileWorld(RuleBasedStateMachine):
 
 
 HostileWorld.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 TestHostileWorld = HostileWorld.TestCase
