@@ -17,6 +17,7 @@ PACKAGES = sorted(path.parent for path in ROOT.glob('src/*/package.xml'))
 PYTHON_PACKAGES = [package for package in PACKAGES if (package / 'setup.py').exists()]
 SOURCES = sorted(path for folder in ('src', 'launch', 'scripts') for path in (ROOT / folder).rglob('*.py') if 'ros2_ws' not in path.parts)
 LONGEST_FILE = 350
+LONGEST_TEST = 400
 
 # The packages that each may import besides itself; teleop and policy_node meet on topics only.
 MAY_IMPORT = {
@@ -120,6 +121,16 @@ def test_imports_point_one_way_and_are_declared(package: Path) -> None:
             assert not names & (ROS_MODULES | OURS), f'{path}: the learner is free of ROS'
 
 
+@pytest.mark.parametrize('package', PYTHON_PACKAGES, ids=name_of)
+def test_everything_in_a_package_is_installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = distribution(package, monkeypatch).get_command_obj('build_py')
+    build.ensure_finalized()
+    modules = {Path(name) for _, _, name in build.find_all_modules()}
+    data = {Path(folder, name) for _, folder, _, names in build.data_files for name in names}
+    present = {path for path in Path(package.name).rglob('*') if path.is_file() and '__pycache__' not in path.parts}
+    assert present - modules - data == set()
+
+
 def test_files_stay_short() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: count for name, count in lines.items() if count > LONGEST_FILE} == {}
+    assert {name: count for name, count in lines.items() if count > (LONGEST_TEST if '/test/' in name else LONGEST_FILE)} == {}
