@@ -116,7 +116,9 @@ class HostileWorld(RuleBasedStateMachine):
     @rule()
     def pad_repeats(self) -> None:
         if isinstance(self.pad_state, tuple):
+            has_it = self.human_has_it
             self.pad_speaks(*self.pad_state)
+            self.human_has_it = has_it
 
     @rule(axes=st.sampled_from([[], [0.0] * 6, [NAN] * 6, [0.0] * 4]), buttons=st.sampled_from([[], [1] * 11]))
     def pad_breaks(self, axes: list[float], buttons: list[int]) -> None:
@@ -158,6 +160,22 @@ class HostileWorld(RuleBasedStateMachine):
             assert abs(effects[0].action[3] - gripper) < 1e-6
             assert len(self.ticks) == ticks + 1
             assert any(isinstance(effect, RestartClock) for effect in effects)
+
+    @precondition(lambda self: self.running and not self.stopped)
+    @rule(found_down=st.booleans())
+    def pad_dies_in_a_takeover(self, found_down: bool) -> None:
+        """And comes back, perhaps with the button still down: neither a takeover nor a hand-back."""
+        self.person_takes_over((0.3, -0.7, 0.1))
+        self.pad_breaks([], [])
+        assert self.rig.mode() is Mode.HOLD
+        self.human_has_it = True
+        for motion in ((0.5, 0.0, 0.0), (0.0, 0.5, 0.0)):
+            held = frozenset({Button.TAKEOVER} if found_down else ())
+            self.pad_arrives((held, motion), at_rest=False)
+            self.rig.pad(*held, motion=motion)
+            self.judge()
+            self.all_is_well(0.1, answered=True)
+            assert self.rig.mode() is Mode.HOLD
 
     # Policy, arm and session
 
@@ -338,6 +356,6 @@ class HostileWorld(RuleBasedStateMachine):
 
 
 HostileWorld.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 TestHostileWorld = HostileWorld.TestCase
