@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
 from mile_bringup.errors import UsageError
 from mile_learner.config import Config, ConfigError, option, read_yaml_mapping
 from mile_learner.task import TaskConfig
@@ -88,15 +86,14 @@ class Deployment(Config):
 
 
 def config_dir() -> Path:
-    """Where the configuration files are: next to the sources, or in the installed package's share."""
-    beside = Path(__file__).resolve().parents[1] / 'config'
-    if (beside / 'task_block_insertion.yaml').is_file():
-        return beside
-    try:
-        return Path(get_package_share_directory('mile_bringup')) / 'config'
-    except PackageNotFoundError as error:
-        msg = f'mile_bringup is not installed ({error}); build the workspace and source its setup file'
-        raise UsageError(msg) from error
+    """Where the configuration files are: next to the sources, or below the prefix that colcon or pip installed into; needs no ROS."""
+    module = Path(__file__).resolve()
+    folders = module.parents[1] / 'config', module.parents[4] / 'share' / 'mile_bringup' / 'config'
+    for folder in folders:
+        if (folder / 'task_block_insertion.yaml').is_file():
+            return folder
+    msg = f'configuration: expected the files of mile_bringup in {" or ".join(map(str, folders))}; build the workspace again'
+    raise UsageError(msg)
 
 
 def config_file(concern: str, name: str) -> Path:
