@@ -7,7 +7,6 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check
 LOCK = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' $(FLAGS)
 
@@ -66,16 +65,12 @@ $(VENV)/.synced: FORCE
 endif
 
 # Always into an empty environment: removing single ROS wheels damages the others, because they carry each other's metadata.
-# uv does not read pip's configuration, so an index mirror configured for pip is handed on.
 $(VENV)/.synced:
 	@sh scripts/check_tools.sh '$(PYTHON)'
 	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log
 	$(PYTHON) -m venv --clear .venv
-	$(PIP) install --quiet --require-hashes -r requirements/bootstrap.txt
-	@index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null)}}}"; \
-	echo 'uv pip sync requirements/lock.txt (several GB on the first time: torch)'; \
-	$${index:+env UV_DEFAULT_INDEX="$$index"} $(BIN)/uv pip sync --python .venv --require-hashes --only-binary :all: --no-binary empy --no-build-isolation \
-		requirements/lock.txt
+	$(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/bootstrap.txt
+	@sh scripts/sync.sh
 	$(BIN)/python scripts/repair_cmake.py
 	@echo '$(SYNCED)' > $@
 
