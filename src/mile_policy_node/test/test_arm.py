@@ -56,9 +56,13 @@ class FakeMotors:
         return self.fault
 
     async def reset(self, seed: int) -> float | None:
+        await self.during_reset()
         if self.broken:
             raise BackendError('the bus is gone')
         return 0.022 if seed else None
+
+    async def during_reset(self) -> None:
+        await asyncio.sleep(0)
 
     def close(self) -> None:
         pass
@@ -208,6 +212,20 @@ def test_after_a_reset_the_target_is_the_measured_pose_and_the_commanded_opening
     assert asyncio.run(rig.arm.reset(seed)) == ''
     np.testing.assert_allclose(rig.gate.target, [0.25, 0.0, 0.15, opening], atol=2e-5)
     assert rig.command(0, stamp=50.0).accepted
+
+
+def test_during_a_reset_nothing_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+
+    async def interfere() -> None:
+        rig.arm.watch()
+        assert rig.command(0).detail == 'the arm is being reset'
+        assert await rig.arm.reset(2) == 'the arm is being reset already'
+
+    monkeypatch.setattr(rig.motors, 'during_reset', interfere)
+    assert asyncio.run(rig.arm.reset(1)) == ''
+    assert rig.command(0).accepted
+    assert len(rig.motors.sent) == 1
 
 
 def test_a_failed_reset_leaves_an_arm_that_accepts_nothing() -> None:

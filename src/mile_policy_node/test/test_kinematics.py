@@ -107,11 +107,19 @@ def test_inverse_holds_the_yaw(kinematics: Kinematics, yaw: float) -> None:
     np.testing.assert_allclose(kinematics.forward(joints)[:3, :3], pointing_down(yaw), atol=1e-3)
 
 
-@pytest.mark.parametrize('target', [(0.6, 0.0, 0.2), (0.0, 0.0, 1.0), (0.38, 0.15, 0.3), (5.0, 5.0, 5.0), (0.2, 0.0, -0.6)])
+@pytest.mark.parametrize('target', [(0.6, 0.0, 0.2), (0.0, 0.0, 1.0), (0.38, 0.15, 0.3), (5.0, 5.0, 5.0), (0.2, 0.0, 0.4)])
 def test_an_unreachable_target_leaves_the_last_joints(kinematics: Kinematics, target: tuple[float, float, float]) -> None:
     joints, reached = kinematics.inverse(target, START)
     assert not reached
     np.testing.assert_array_equal(joints, START)
+
+
+def test_a_target_beyond_the_joint_limits_is_solved_but_not_reached(kinematics: Kinematics) -> None:
+    joints = kinematics.solve((0.2, 0.0, 0.4), START)
+    assert joints is not None
+    np.testing.assert_allclose(kinematics.forward(joints)[:3, 3], [0.2, 0.0, 0.4], atol=1e-4)
+    assert not kinematics.within_limits(joints)
+    assert not kinematics.inverse((0.2, 0.0, 0.4), START)[1]
 
 
 def test_inverse_changes_none_of_its_arguments(kinematics: Kinematics) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mile_learner.bundle import Bundle
@@ -53,6 +53,7 @@ TICK = st.tuples(st.booleans(), st.sampled_from([0.001, 0.05, 0.3]), st.sampled_
 
 
 @given(ticks=st.lists(TICK, min_size=1, max_size=25))
+@example(ticks=[*[(True, 0.001, 0.1)] * 6, (True, 0.05, 0.02), *[(True, 0.001, 0.1)] * 3])
 @settings(max_examples=60, deadline=None)
 def test_the_history_is_what_training_stacks_from_the_recorded_steps(
     ticks: list[tuple[bool, float, float]], task: TaskConfig, folder: Path
