@@ -104,8 +104,8 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
             self._state_seed = seed
         else:
             self._state_seed = int(self.np_random.integers(2**31))
-        joints = self.world.reset(self._state_seed)
-        self._gate.reset(joints, self.world.opening)
+        joints = self.world.reset(self._state_seed, self.task.gripper_closed_m)
+        self._gate.reset(joints, self.task.gripper_closed_m)
         self._ticks = 0
         return observe(self.world), {'success': False, 'state_seed': self._state_seed}
 

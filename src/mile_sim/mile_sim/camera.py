@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
+import atexit
+import importlib
+import importlib.util
 
 import mujoco
 import numpy as np
@@ -25,6 +27,7 @@ class Camera:
         if name not in CAMERAS:
             msg = f'camera: got {name!r}, expected one of {", ".join(CAMERAS)}'
             raise SimError(msg)
+        _load_compiler_before_renderer()
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except ValueError as error:
@@ -34,7 +37,7 @@ class Camera:
             msg = f'camera images are off: no offscreen renderer ({error}); install libegl1 or libosmesa6, or set MUJOCO_GL'
             raise SimError(msg) from error
         self._name = name
-        self._free = weakref.finalize(self, self._renderer.close)
+        atexit.register(self._renderer.close)
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
         """Image of the present state, shape (height, width, 3), RGB."""
@@ -44,4 +47,11 @@ class Camera:
 
     def close(self) -> None:
         """Free the OpenGL context."""
-        self._free()
+        atexit.unregister(self._renderer.close)
+        self._renderer.close()
+
+
+def _load_compiler_before_renderer() -> None:
+    """Load triton's LLVM, which torch loads late, before Mesa's: the other order ends in a segmentation fault."""
+    if importlib.util.find_spec('triton') is not None:
+        importlib.import_module('triton._C.libtriton')

@@ -71,8 +71,8 @@ class World:
         self._mocap = self.model.body_mocapid[self.model.body(BOX).id]
         self._clock_start = 0.0
 
-    def reset(self, state_seed: int) -> Floats:
-        """Start from the state of a seed, the block in the gripper, everything at rest.
+    def reset(self, state_seed: int, opening: float = 0.022) -> Floats:
+        """Start from the state of a seed, the gripper commanded to `opening` [m] around the block, everything at rest.
 
         Returns:
             The arm's joints, shape (6,) [rad].
@@ -87,7 +87,7 @@ class World:
         self.data.mocap_pos[self._mocap] = [*state.hole, self.scene.lid_height_m]
         self.data.qpos[self._positions] = [*joints, finger, -finger]
         self.data.qpos[self._block_state : self._block_state + 7] = [*self._block_start(state), 1, 0, 0, 0]
-        self.command(joints, self.scene.block_width_m - 0.008)
+        self.command(joints, opening)
         self.advance(_SETTLE_S)
         self._clock_start = self.data.time
         return joints

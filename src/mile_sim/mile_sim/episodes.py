@@ -1,0 +1,110 @@
+"""Episodes of the simulated task in several processes: demonstrations by a teacher, and a policy with or without the operator."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from mile_learner.bundle import Bundle
+from mile_learner.rollout import Rollout, rollout
+from mile_learner.step import Array
+from mile_learner.task import TaskConfig
+from mile_sim.block_insertion import BlockInsertion
+from mile_sim.expert import Expert, ExpertConfig
+from mile_sim.operator import Operator, SimulatedHuman, load_operator
+
+T = TypeVar('T')
+
+
+class Run(Protocol):
+    """Applies a function to every state seed and shows progress under a name; results in the order of the seeds."""
+
+    def __call__(self, function: Callable[[int], T], seeds: Sequence[int], name: str) -> list[T]: ...
+
+
+_environment: BlockInsertion
+_bundles: dict[Path, Bundle] = {}
+_operators: dict[Path, Operator] = {}
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One demonstration of T ticks: observations (T, d), the actions that the teacher meant (T, 4), and whether it succeeded."""
+
+    observations: Array
+    actions: Array
+    success: bool
+
+
+@contextmanager
+def episode_runner(task: TaskConfig, workers: int) -> Iterator[Run]:
+    """A `Run` over `workers` processes (1: this one), each with its own environment."""
+
+    def show(results: Iterable[T], count: int, name: str) -> list[T]:
+        return list(tqdm(results, total=count, desc=name, unit='episode'))
+
+    if workers == 1:
+        _open(task)
+        yield lambda function, seeds, name: show(map(function, seeds), len(seeds), name)
+        return
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open, initargs=(task,)) as pool:
+        try:
+            yield lambda function, seeds, name: show(pool.map(function, seeds), len(seeds), name)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def demonstrator(teacher: ExpertConfig, jitter: float) -> Callable[[int], Demonstration]:
+    """Demonstrate from a state seed. `jitter` is the standard deviation of disturbances of the executed, not of the noted, action."""
+    return partial(_demonstrate, teacher, jitter)
+
+
+def player(version: Path) -> Callable[[int], Rollout]:
+    """Run the policy version in a folder from a state seed."""
+    return partial(_play, version, None, 0.0, 0.0)
+
+
+def supervised(version: Path, operator: Path, c: float, sigma: float) -> Callable[[int], Rollout]:
+    """The same, watched by the saved operator, but with this c and sigma."""
+    return partial(_play, version, operator, c, sigma)
+
+
+def _open(task: TaskConfig) -> None:
+    global _environment
+    _environment = BlockInsertion(task)
+
+
+def _demonstrate(teacher: ExpertConfig, jitter: float, state_seed: int) -> Demonstration:
+    expert = Expert(teacher)
+    rng = np.random.default_rng(state_seed)
+    observation, _ = _environment.reset(seed=state_seed)
+    observations, actions = [], []
+    success = over = False
+    while not over:
+        observations.append(observation)
+        actions.append(expert.intention(observation))
+        disturbed = actions[-1] + [*rng.normal(0.0, jitter, 3), 0.0]
+        observation, _, success, truncated, _ = _environment.step(np.clip(disturbed, -1.0, 1.0))
+        over = success or truncated
+    return Demonstration(np.stack(observations), np.stack(actions), success)
+
+
+def _play(version: Path, operator: Path | None, c: float, sigma: float, state_seed: int) -> Rollout:
+    if version not in _bundles:
+        _bundles[version] = Bundle.load(version)
+    human = None
+    if operator is not None:
+        if operator not in _operators:
+            _operators[operator] = load_operator(operator)
+        human = SimulatedHuman(_operators[operator].with_model(c, sigma), _environment.task.rate_hz)
+    return rollout(_environment, _bundles[version], seed=state_seed, human=human)
