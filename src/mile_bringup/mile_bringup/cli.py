@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report: Report = args.run(args)
     except _bad_input() as error:
         return _fail(args.verb, error, BAD_INPUT)
-    except BringupError as error:
+    except _failures() as error:
         return _fail(args.verb, error, FAILED)
     except KeyboardInterrupt:
         return _fail(args.verb, 'interrupted', FAILED)
@@ -58,6 +58,13 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from mile_learner.errors import LearnerError
 
     return UsageError, ConfigError, LearnerError
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """The error classes that mean that something else went wrong."""
+    from mile_sim.errors import SimError
+
+    return BringupError, SimError
 
 
 def _fail(verb: str, error: object, code: int) -> int:

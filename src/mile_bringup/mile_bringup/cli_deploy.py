@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> Report:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        _deploy(of, deployment)
+        if not _complete(of, deployment):
+            _deploy(of, deployment)
     except KeyboardInterrupt:
         msg = f'interrupted; resume with: {again}'
         raise BringupError(msg) from None
@@ -82,6 +83,15 @@ def run(args: argparse.Namespace) -> Report:
     }
     where = f'bags:   {path}/iter_*/episode_*\nreport: {path}/report.png, report.html\nflies:  {of.current()}'
     return Report(finite(data), f'{text}\n\n{where}')
+
+
+def _complete(of: Run, deployment: Deployment) -> bool:
+    """Whether nothing is left to do."""
+    from mile_bringup.summary import conclude
+    from mile_learner.run_folder import Done, next_action
+
+    conclude(of)
+    return isinstance(next_action(of.state(), deployment.iterations, deployment.episodes), Done)
 
 
 def _deploy(of: Run, deployment: Deployment) -> None:
@@ -150,7 +160,7 @@ def _describe(status: dict[str, Any]) -> str:
         return f'iteration {status["iteration"]}: training {status.get("epoch", 0)}/{status.get("epochs", "?")}'
     if phase == 'episode':
         return f'iteration {status["iteration"]} episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps'
-    return str(phase)
+    return f'{phase}: {status["detail"]}' if status.get('detail') else str(phase)
 
 
 def _check(supervisor: Supervisor) -> bool:

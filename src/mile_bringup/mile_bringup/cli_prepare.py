@@ -22,15 +22,16 @@ def run(args: argparse.Namespace) -> Report:
     """Prepare; what is prepared already is not made again."""
     from mile_bringup.cli_options import given_options
     from mile_bringup.deployment import Deployment
-    from mile_bringup.initial_policy import ensure_initial_policy, prepared
+    from mile_bringup.initial_policy import ensure_initial_policy
     from mile_bringup.run_setup import open_run, write_task_file
+    from mile_sim.prepare import prepare
 
     given = given_options(args, Deployment)
     if args.run_dir is None:
         deployment = Deployment.from_mapping(given, source='options')
-        folder = prepared(deployment.resolved_task(), deployment.seed)
+        folder = prepare(deployment.resolved_task(), deployment.seed)
         return Report({'prepared': str(folder)}, str(folder))
     of, _ = open_run(args.run_dir, given)
     write_task_file(of)
-    folder = ensure_initial_policy(of)
-    return Report({'prepared': str(folder), 'run': str(of.path), 'current': of.current()}, f'{of.path}: ready, {of.current()} flies')
+    ensure_initial_policy(of)
+    return Report({'run': str(of.path), 'current': of.current()}, f'{of.path}: ready, {of.current()} flies')

@@ -40,6 +40,11 @@ def task_file(run_dir: Path) -> Path:
     return run_dir / 'config' / 'task.yaml'
 
 
+def operator_dir(run_dir: Path) -> Path:
+    """Where a run keeps its simulated operator."""
+    return run_dir / 'operator'
+
+
 def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
     """The node graph of the run in `run_dir`.
 
@@ -55,7 +60,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         return NodeSpec(package, name, name, deployment.namespace, parameters, params_files, services=services)
 
     operators = {
-        'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, seed=deployment.seed),
+        'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, seed=deployment.seed, operator_dir=str(operator_dir(run_dir))),
         'joystick': node('mile_teleop', 'pad_node', **pad),
     }
     session = {

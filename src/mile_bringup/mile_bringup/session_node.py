@@ -35,6 +35,7 @@ from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 
 RETRY_S = 0.5
+REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
 
@@ -52,7 +53,7 @@ class SessionConfig(Config):
     speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
     wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
     method: str = option('mile', doc='what trains')
-    startup_timeout_s: float = option(120.0, doc='how long a service may take to appear, or go on refusing [s]', gt=0.0)
+    startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
     reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
 
 
@@ -153,7 +154,7 @@ class SessionNode(Node):
         self.exit_code = code
         (self.get_logger().info if code == 0 else self.get_logger().fatal)(message)
         self._report('complete' if code == 0 else 'failed', message=message)
-        self._poll = None
+        self._poll, self._deadline = None, float('inf')
         rclpy.try_shutdown()
 
     def _wait(self, what: str, condition: Callable[[], bool], reply: Callable[[], object]) -> None:
@@ -167,22 +168,20 @@ class SessionNode(Node):
         self._poll = poll
 
     def _on_timer(self) -> None:
-        if self._poll is not None:
-            self._poll()
         if time.monotonic() > self._deadline:
-            self._deadline = float('inf')
             self._finish(1, self._waiting_for)
+        elif self._poll is not None:
+            self._poll()
 
     # ------------------------------------------------------------------ services and the training action
 
     def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None) -> None:
-        """Call a service, again while it is missing or refuses, until the startup timeout."""
+        """Call a service, again while it is missing (until the startup timeout) or refuses (until the refusal timeout)."""
         client = self._calls[kind]
         give_up = time.monotonic() + self._config.startup_timeout_s
-        not_before = 0.0
+        not_before = refusing_since = 0.0
 
         def attempt() -> None:
-            nonlocal not_before
             if not client.service_is_ready():
                 self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the logs of the nodes')
             elif time.monotonic() >= not_before:
@@ -191,14 +190,16 @@ class SessionNode(Node):
                 client.call_async(request).add_done_callback(on_reply)
 
         def on_reply(future: Future) -> None:
-            nonlocal not_before
+            nonlocal not_before, refusing_since
             answer = future.result()
             if answer.accepted:
                 self._advance(reply(answer))
                 return
             if not not_before:
+                refusing_since = time.monotonic()
                 self.get_logger().warning(f'{client.srv_name} refuses, trying again: {answer.message}')
-            self._expect(give_up, f'{client.srv_name} refuses: {answer.message}')
+            self._report(self._status['phase'], detail=answer.message)
+            self._expect(refusing_since + REFUSAL_TIMEOUT_S, f'{client.srv_name} refuses: {answer.message}')
             not_before = time.monotonic() + RETRY_S
             self._poll = attempt
 
@@ -268,7 +269,7 @@ class SessionNode(Node):
 
     def _on_teleop_status(self, status: TeleopStatus) -> None:
         self._mode = Mode(status.mode)
-        self._report(self._status.get('phase', ''), mode=self._mode.name.lower(), reason=status.reason)
+        self._report(self._status.get('phase', ''), self._status.get('detail', ''), mode=self._mode.name.lower(), reason=status.reason)
 
     def _on_event(self, event: Event) -> None:
         if event.type == Event.BUTTON_START:
@@ -295,9 +296,9 @@ class SessionNode(Node):
             'configuration': {'task': self._task.to_mapping(), 'session': self._config.to_mapping(), 'run': dict(self._run.config)},
         }
 
-    def _report(self, phase: str, **values: object) -> None:
+    def _report(self, phase: str, detail: str = '', **values: object) -> None:
         """Publish the latched status that `mile deploy` and dashboards show."""
-        self._status.update(phase=phase, **values)
+        self._status.update(phase=phase, detail=detail, **values)
         self._status_publisher.publish(String(data=json.dumps(self._status)))
 
 
