@@ -13,5 +13,5 @@ if [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundl
 fi
 
 echo 'installing requirements/lock.txt; the first time this downloads some GB (torch)'
-# empy 3 is the one dependency without a wheel; the pinned tools of bootstrap.txt build it.
+# empy is the one dependency without a wheel; the pinned tools of bootstrap.txt build it.
 exec .venv/bin/uv pip sync --python .venv --require-hashes --only-binary :all: --no-binary empy --no-build-isolation requirements/lock.txt
