@@ -93,7 +93,7 @@ class PolicyRunner:
         if index == 0 or episode_id != self._episode_id:
             self._seen.clear()
             self._episode_id = episode_id
-        elif self._seen and self._answered_at > stamp:
+        elif self._seen and self._answered_at >= stamp:
             self._seen.pop()
         self._answered_at = -math.inf
         if self._bundle is None:

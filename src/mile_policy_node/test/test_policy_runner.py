@@ -54,6 +54,7 @@ TICK = st.tuples(st.booleans(), st.sampled_from([0.001, 0.05, 0.3]), st.sampled_
 
 @given(ticks=st.lists(TICK, min_size=1, max_size=25))
 @example(ticks=[*[(True, 0.001, 0.1)] * 6, (True, 0.05, 0.02), *[(True, 0.001, 0.1)] * 3])
+@example(ticks=[(True, 0.3, 0.1), (False, 0.001, 0.1), (False, 0.001, 0.1), (True, 0.001, 0.1)])
 @settings(max_examples=60, deadline=None)
 def test_the_history_is_what_training_stacks_from_the_recorded_steps(
     ticks: list[tuple[bool, float, float]], task: TaskConfig, folder: Path
@@ -79,7 +80,7 @@ def test_the_history_is_what_training_stacks_from_the_recorded_steps(
             np.testing.assert_array_equal(answer.action, expected)
             assert answer.intervention_probability == pytest.approx(float(probability))
             assert answer.inference_ms == pytest.approx(1e3 * clock.inference_s)
-            if free_at <= begins[index + 1]:
+            if free_at < begins[index + 1]:
                 recorded.append(answer.observation)
         else:
             assert len(answer.observation) == 0
