@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from mile_learner.step import Gate, Mode, Source, Step
-from mile_teleop.effects import Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
-from mile_teleop.modes import SOURCE
+from mile_learner.step import Mode, Source
+from mile_teleop.effects import PublishCommand, PublishEvent, RestartClock
 from mile_teleop.pad import Button
 
-from .rig import CLOSED_M, NAN, OPEN_M, Rig, sources
+from .judge import PERIOD_S, Judge
+from .rig import CLOSED_M, NAN, OPEN_M, sources
 
-PERIOD_S = 0.1
 actions = st.one_of(
     st.tuples(*[st.floats(-2.0, 2.0)] * 4),
     st.tuples(*[st.floats(-1.0, 1.0)] * 4),
@@ -32,27 +30,13 @@ held = st.frozensets(st.sampled_from([Button.TAKEOVER, Button.TAKEOVER, Button.G
 openings = st.sampled_from([CLOSED_M, 0.03, OPEN_M, 0.2, NAN])
 
 
-class HostileWorld(RuleBasedStateMachine):
-    """Drives the arbiter as the node would, and judges every effect by an account of its own."""
+class HostileWorld(Judge):
+    """Drives the arbiter as the node would: a random world with pad, policy, arm and session in it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig(hand_back_grace_s=0.15, pad_frozen_s=1.0)
-        self.seen = 0
         self.due = math.inf
         self.episodes = 0
-        self.running = self.episode_id = ''
-        self.status: PublishStatus | None = None
-        self.ticks: list[PublishTick] = []
-        self.commands: dict[int, PublishCommand] = {}
-        self.steps: list[Step] = []
-        self.stopped = self.span_open = self.human_has_it = False
-        self.answered_index = -1
-        self.pad_valid = False
-        self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
-        self.pad_state: object = None
-        self.pad_at_rest = True
-        self.gripper = -1.0
 
     # The world
 
@@ -65,8 +49,8 @@ class HostileWorld(RuleBasedStateMachine):
             self.all_is_well(0.2, answered=True)
 
     @rule(seconds=st.sampled_from([0.1, 0.1, 0.4, 1.3]), answered=st.booleans())
-    def all_is_well(self, seconds: float, answered: bool) -> None:
-        """Arm and policy are alive, and the pad repeats its state; the last tick may be left unanswered."""
+    def all_is_well(self, seconds: float, answered: bool, dead: str = '') -> None:
+        """Arm and policy are alive, but for one that is dead, and the pad repeats its state; the last tick may be left unanswered."""
         end = self.rig.clock.now + seconds
         while (now := min(self.rig.clock.now + 0.05, self.due)) <= end:
             self.rig.clock.now = max(self.rig.clock.now, now)
@@ -74,12 +58,22 @@ class HostileWorld(RuleBasedStateMachine):
                 self.due += PERIOD_S
                 self.rig.tick(0.0)
                 self.judge()
-                if self.ticks and (answered or self.due <= end):
+                if self.ticks and (answered or self.due <= end) and dead != 'policy':
                     self.policy_answers((0.5, 0.0, 0.0, 1.0), 0, True)
                     self.arm_confirms(CLOSED_M, True)
-            else:
+                continue
+            if dead != 'arm':
                 self.arm_lives(True, '', CLOSED_M)
+            if dead != 'pad':
                 self.pad_repeats()
+
+    @precondition(lambda self: self.running)
+    @rule(dead=st.sampled_from(['arm', 'pad', 'policy']))
+    def one_source_dies(self, dead: str) -> None:
+        self.all_is_well(0.2, answered=True)
+        self.all_is_well(0.9, answered=True, dead=dead)
+        assert self.rig.mode() is not Mode.AUTONOMOUS, 'I5'
+        assert self.rig.mode() is not Mode.HUMAN or dead == 'policy', 'I5'
 
     @rule(seconds=st.sampled_from([0.01, 0.05, 0.1, 0.3]))
     def nobody_speaks(self, seconds: float) -> None:
@@ -177,6 +171,18 @@ class HostileWorld(RuleBasedStateMachine):
             self.all_is_well(0.1, answered=True)
             assert self.rig.mode() is Mode.HOLD
 
+    @precondition(lambda self: self.running and not self.stopped)
+    @rule()
+    def pad_comes_back_with_the_button_down(self) -> None:
+        """Found down is not pressed: I6."""
+        self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
+        self.pad_breaks([], [])
+        self.pad_arrives((frozenset({Button.TAKEOVER}), (0.0, 0.0, 0.0)), at_rest=False)
+        self.rig.pad(Button.TAKEOVER)
+        self.judge()
+        self.all_is_well(0.1, answered=True)
+        assert self.rig.mode() is not Mode.HUMAN
+
     # Policy, arm and session
 
     @precondition(lambda self: bool(self.ticks))
@@ -191,8 +197,17 @@ class HostileWorld(RuleBasedStateMachine):
                 self.answered = self.rig.clock.now
         effects = self.rig.answer(action, back=back, valid=valid)
         if not current or repeated or not usable:
-            assert not [e for e in effects if isinstance(e, PublishCommand) and e.source is Source.POLICY]
+            assert Source.POLICY not in sources(effects), 'I1, I4'
+        if current and not repeated and not usable:
+            assert self.rig.mode() is not Mode.AUTONOMOUS, 'I4'
         self.judge()
+
+    @precondition(lambda self: self.running)
+    @rule(action=actions)
+    def policy_is_asked(self, action: tuple[float, ...]) -> None:
+        """In a running tick that nobody has answered."""
+        self.all_is_well(0.1, answered=False)
+        self.policy_answers(action, 0, True)
 
     @precondition(lambda self: self.running and len(self.ticks) > 1)
     @rule(back=st.integers(1, 2))
@@ -253,106 +268,17 @@ class HostileWorld(RuleBasedStateMachine):
         self.judge()
 
     @precondition(lambda self: self.stopped)
-    @rule()
-    def estop_is_reset(self) -> None:
-        self.rig.keep(self.rig.arbiter.reset_estop())
-        assert not [e for e in self.rig.effects[self.seen :] if isinstance(e, PublishCommand)]
+    @rule(pressed=st.booleans())
+    def estop_is_reset(self, pressed: bool) -> None:
+        """A press before the reset does not count."""
+        if pressed:
+            self.pad_speaks(frozenset(), (0.1, 0.0, 0.0))
+            self.pad_speaks(frozenset({Button.TAKEOVER}), (0.0, 0.0, 0.0))
+        effects = self.rig.keep(self.rig.arbiter.reset_estop())
+        assert not sources(effects)
         self.judge()
-
-    # The judge
-
-    def pad_arrives(self, state: object, *, at_rest: bool) -> None:
-        now = self.rig.clock.now + 0.001
-        if state != self.pad_state:
-            self.pad_changed, self.pad_state = now, state
-        self.pad_seen, self.pad_valid, self.pad_at_rest = now, True, at_rest
-
-    def judge(self) -> None:
-        new, self.seen = self.rig.effects[self.seen :], len(self.rig.effects)
-        for effect in new:
-            self.judge_one(effect)
-
-    def judge_one(self, effect: Effect) -> None:
-        now = self.rig.clock.now
-        if isinstance(effect, PublishTick):
-            assert effect.episode_id == self.running
-            assert effect.index == len(self.ticks), 'no gaps'
-            self.ticks.append(effect)
-        elif isinstance(effect, PublishCommand):
-            self.judge_command(effect, now)
-        elif isinstance(effect, PublishStep):
-            self.judge_step(effect.step)
-        elif isinstance(effect, PublishEvent):
-            self.judge_event(effect)
-        elif isinstance(effect, PublishStatus):
-            self.status = effect
-        elif isinstance(effect, RestartClock):
-            self.due = now + PERIOD_S
-
-    def judge_command(self, command: PublishCommand, now: float) -> None:
-        assert command.episode_id == self.running
-        assert command.index not in self.commands, 'at most one command per tick'
-        assert command.index in (len(self.ticks) - 1, len(self.ticks)), 'a command belongs to the running tick'
-        assert len(command.action) == 4
-        assert all(math.isfinite(value) and abs(value) <= 1.0 for value in command.action)
-        self.commands[command.index] = command
-        if command.source is Source.HOLD:
-            assert command.action[:3] == (0.0, 0.0, 0.0)
-            return
-        assert not self.stopped, 'I7'
-        assert self.pad_valid, 'I5: the last pad message could not be obeyed'
-        assert now - self.pad_seen <= 0.5, 'I5: pad'
-        assert now - self.arm_seen <= 0.5, 'I5: arm'
-        assert self.pad_at_rest or now - self.pad_changed <= 1.0, 'I6'
-        if command.source is Source.POLICY:
-            assert not self.span_open, 'I1: by the record'
-            assert not self.human_has_it, 'I1: by the thumb'
-            assert now - self.answered <= 0.5, 'I5: policy'
-
-    def judge_step(self, step: Step) -> None:
-        assert (step.episode_id, step.index) == (self.episode_id, len(self.steps)), 'no gaps, in order'
-        self.steps.append(step)
-        command = self.commands.get(step.index)
-        assert step.stamp == self.ticks[step.index].stamp
-        assert step.source is (Source.HOLD if command is None else command.source)
-        assert step.source is SOURCE[step.mode]
-        if command is None:
-            assert not step.executed_action[:3].any()
-        else:
-            np.testing.assert_array_equal(step.executed_action, np.array(command.action, np.float32))
-        assert step.intervening == (step.source is Source.HUMAN) == (step.mode is Mode.HUMAN) == (step.gate is Gate.HUMAN)
-        assert np.isfinite(step.human_action).all() == step.intervening
-        assert np.isfinite(step.robot_action).all() == step.robot_action_valid
-        if step.intervening:
-            np.testing.assert_array_equal(step.human_action, step.executed_action)
-
-    def judge_event(self, event: PublishEvent) -> None:
-        if event.type == 'takeover':
-            assert not self.span_open
-            self.span_open = True
-        elif event.type == 'hand_back':
-            assert self.span_open
-            self.span_open = False
-        elif event.type == 'episode_stopped':
-            assert not self.span_open, 'I9'
-        elif event.type == 'estop':
-            self.stopped = True
-        elif event.type == 'estop_reset':
-            self.stopped = False
-
-    @invariant()
-    def the_status_tells_the_truth(self) -> None:
-        mode = self.rig.mode()
-        if self.status is None:
-            assert mode is Mode.IDLE
-            return
-        assert self.status.mode is mode
-        assert self.status.episode_id == self.running
-        assert (mode is Mode.IDLE) <= (not self.running)
-        assert (mode is Mode.ESTOP) == self.stopped, 'I7'
-        assert bool(self.status.reason) == (mode in (Mode.HOLD, Mode.ESTOP))
-        gripper = [command.action[3] for command in self.commands.values()][-1:]
-        self.gripper = gripper[0] if mode is Mode.HUMAN and gripper else -1.0
+        self.all_is_well(0.1, answered=True)
+        assert self.rig.mode() in (Mode.HOLD, Mode.IDLE)
 
 
 HostileWorld.TestCase.settings = settings(
