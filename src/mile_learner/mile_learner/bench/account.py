@@ -10,7 +10,7 @@ _DIFFERENCES = """\
 |---|---|---|
 | expert | SAC (Meta-World), DQN (LunarLander) | the environment's own scripted controller, with a noisy hand |
 | initial policy | a suboptimal SAC or DQN, success not stated | clone of an expert with a systematic wrong belief |
-| human's policy in Eq. 2 | the expert's own distribution | Gaussian around the expert's action; discrete: its action with a slip |
+| human's policy in Eq. 2 | the expert's own distribution | Gaussian around the expert's action; discrete: a clone of the expert |
 | mental model of the human | clone of 100 rollouts of the initial policy | the same, with the number of rollouts above |
 | c, sigma of the human | Table I | bisected on pilot episodes with interventions to the wanted rate, sigma by the gate's floor |
 | episodes | at most 1000 steps | Meta-World ends at 500 |
@@ -30,15 +30,13 @@ def account_text(account: Mapping[str, Any]) -> str:
         f'{config["demonstrations"]} episodes of an expert with error {initial["bias"]:.3g} '
         f'(tried, with success: {", ".join(f"{bias:.3g}: {rate:.2f}" for bias, rate in initial["tried"])}).',
         f'- Mental model: clone of {config["mental_episodes"]} episodes of the initial policy.',
-        f"- Worth of actions: fitted Q-evaluation; prefers the expert's action to a random one on "
-        f'{account["value"]["expert_over_random"]:.0%} of the states.',
         f'- Start states: {", ".join(f"{count} {name}" for name, count in account["starts"].items())}; disjoint; tune and test are '
         'the same for every seed.',
         '',
-        '| human | dial | c | sigma | floor | rate | wanted rate reached |',
-        '|---|---|---|---|---|---|---|',
+        '| human | dial | c | sigma | floor | rate | success of the assisted robot | wanted rate reached |',
+        '|---|---|---|---|---|---|---|---|',
     ]
     for gate, dial in account['humans'].items():
-        numbers = ' | '.join('-' if dial[key] is None else f'{dial[key]:.3g}' for key in ('dial', 'c', 'sigma', 'floor', 'rate'))
+        numbers = ' | '.join('-' if dial[key] is None else f'{dial[key]:.3g}' for key in ('dial', 'c', 'sigma', 'floor', 'rate', 'success'))
         lines.append(f'| {gate} | {numbers} | {"yes" if dial["reached"] else "no"} |')
     return '\n'.join([*lines, '', '## How this differs from the paper', '', _DIFFERENCES])

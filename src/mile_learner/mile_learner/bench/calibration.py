@@ -9,30 +9,35 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.optimize import brentq
 
-from mile_learner.bench.humans import DelayedGate, Gate, HumanConfig, ProbitGate, SimulatedHuman, ValueGate
+from mile_learner.bench.humans import DelayedGate, Gate, HumanConfig, HumanPolicy, ProbitGate, SimulatedHuman, ValueGate
 from mile_learner.bench.rollouts import run_episodes
 from mile_learner.bench.tasks import Task
-from mile_learner.bench.value import ActionValue
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import discrete_log_classes, probability_floor
 
 FLOOR_FREE = 0.02
 HIGHEST_RATE = 0.3
-_DIALS = {'as_published': (2.5, 1e5), 'floor_free': (2.5, 1e5), 'q_threshold': (1e-3, 1e2), 'delayed': (1e-2, 4.0)}
-_DISCRETE_DIALS = {'as_published': (0.1, 20.0), 'floor_free': (0.1, 20.0), 'q_threshold': (1e-3, 1e2), 'delayed': (1e-2, 1.0)}
+_DIALS = {'as_published': (2.5, 1e5), 'floor_free': (2.5, 1e5), 'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0)}
+_DISCRETE_DIALS = {'as_published': (0.1, 20.0), 'floor_free': (0.1, 20.0), 'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 1.0)}
 _SMALLEST = 1e-2
 
 
 @dataclass(frozen=True)
 class HumanParts:
-    """What the gates are built from: the human's mental model of the initial policy, and the worth of actions."""
+    """What a human consists of beside its gate.
+
+    Attributes:
+        mental: its mental model of the initial policy, as a bundle's policy.
+        clone: of the expert, where actions are discrete; else None.
+    """
 
     mental: Bundle
-    value: ActionValue
+    clone: Bundle | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Dial:
         c, sigma: of Eq. 2 where the gate is one; else None.
         floor: probability of an intervention where robot and human agree, for those.
         rate: fraction of steps with an intervention in the pilot episodes.
+        success: of the pilot episodes, with the human's help.
         reached: whether that is within `tolerance` of what was wanted.
-        tried: (dial, rate) of every trial.
+        tried: (dial, rate, success) of every trial.
     """
 
     gate: str
@@ -55,17 +61,18 @@ class Dial:
     sigma: float | None
     floor: float | None
     rate: float
+    success: float
     reached: bool
-    tried: tuple[tuple[float, float], ...]
+    tried: tuple[tuple[float, float, float], ...]
 
 
-def agreement_floor(task: Task, config: HumanConfig, c: float, sigma: float) -> float:
-    """p(nu=1|s) of Eq. 2 where the mental model is the human's own policy."""
+def agreement_floor(task: Task, c: float, sigma: float) -> float:
+    """p(nu=1|s) of Eq. 2 where the mental model is the human's own policy; discrete: the highest over how sure of two actions it is."""
     if not task.discrete:
         return probability_floor(task.action_dim, c, sigma, nodes=32)[1]
-    human = torch.full((1, task.action_dim), config.slip / (task.action_dim - 1), dtype=torch.float64)
-    human[0, 0] = 1 - config.slip
-    return float(-torch.expm1(discrete_log_classes(human.log(), human.log(), c, sigma)[0, -1]))
+    sure = torch.linspace(0.5, 0.9999, 200, dtype=torch.float64)
+    human = torch.stack([sure, 1 - sure], dim=1).log()
+    return float(-torch.expm1(discrete_log_classes(human, human, c, sigma)[:, -1]).max())
 
 
 def sigma_for(task: Task, config: HumanConfig, c: float) -> float:
@@ -73,27 +80,27 @@ def sigma_for(task: Task, config: HumanConfig, c: float) -> float:
     ceiling = FLOOR_FREE if config.gate == 'floor_free' else config.rate / 2
     widest = task.cdf_ratio * c
     smallest = _SMALLEST * c
-    if agreement_floor(task, config, c, widest) <= ceiling:
+    if agreement_floor(task, c, widest) <= ceiling:
         return widest
-    if agreement_floor(task, config, c, smallest) >= ceiling:
+    if agreement_floor(task, c, smallest) >= ceiling:
         return smallest
-    root = brentq(lambda x: agreement_floor(task, config, c, math.exp(x)) - ceiling, math.log(smallest), math.log(widest), xtol=1e-3)
+    root = brentq(lambda x: agreement_floor(task, c, math.exp(x)) - ceiling, math.log(smallest), math.log(widest), xtol=1e-3)
     return math.exp(root) * 0.99
 
 
 def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, *, seed: int) -> SimulatedHuman:
     """The human with its dial set; everything random in it follows from `seed`."""
     actions = task.action_dim if task.discrete else None
+    policy = HumanPolicy(config.std, parts.clone)
     gate: Gate
     if config.gate == 'q_threshold':
-        gate = ValueGate(parts.value, threshold=dial, certainty=config.certainty, hold=config.hold)
+        gate = ValueGate(policy, threshold=dial, certainty=config.certainty, hold=config.hold)
     elif config.gate == 'delayed':
         gate = DelayedGate(
             threshold=dial, reaction=config.reaction, minimum_hold=config.minimum_hold, memory=config.memory, discrete=task.discrete
         )
     else:
-        sigma = sigma_for(task, config, dial)
-        gate = ProbitGate(parts.mental, c=dial, sigma=sigma, std=config.std, slip=config.slip, actions=actions)
+        gate = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
     return SimulatedHuman(gate, std=config.std, slip=config.slip, actions=actions, seed=seed)
 
 
@@ -106,7 +113,7 @@ def calibrate_human(
     *,
     seed: int,
     trials: int = 8,
-    tolerance: float = 0.02,
+    tolerance: float = 0.03,
     progress: Callable[[], object] | None = None,
 ) -> Dial:
     """Bisect the logarithm of the dial; a larger dial means fewer interventions.
@@ -126,24 +133,24 @@ def calibrate_human(
         LearnerError: no trial stays under 30 % of interventions.
     """
     low, high = map(math.log, (_DISCRETE_DIALS if task.discrete else _DIALS)[config.gate])
-    tried: list[tuple[float, float]] = []
+    tried: list[tuple[float, float, float]] = []
     for _ in range(trials):
         dial = math.exp((low + high) / 2)
         human = make_human(task, config, parts, dial, seed=seed)
-        episodes = run_episodes(task, starts, bundle=robot, expert=task.expert(0.0), supervisor=human)
-        taken, steps = map(sum, zip(*((int(e.intervening.sum()), len(e.intervening)) for e in episodes), strict=True))
-        tried.append((dial, taken / steps))
+        episodes = list(run_episodes(task, starts, bundle=robot, expert=task.expert(0.0), supervisor=human))
+        rate = float(np.concatenate([episode.intervening for episode in episodes]).mean())
+        tried.append((dial, rate, float(np.mean([episode.success for episode in episodes]))))
         if progress is not None:
             progress()
-        if abs(taken / steps - config.rate) <= tolerance:
+        if abs(rate - config.rate) <= tolerance:
             break
-        low, high = (math.log(dial), high) if taken / steps > config.rate else (low, math.log(dial))
+        low, high = (math.log(dial), high) if rate > config.rate else (low, math.log(dial))
     allowed = [trial for trial in tried if trial[1] < HIGHEST_RATE]
     if not allowed:
-        rates = ', '.join(f'{rate:.2f}' for _, rate in tried)
+        rates = ', '.join(f'{rate:.2f}' for _, rate, _ in tried)
         msg = f'{task.name}, {config.gate}: intervention rates {rates}, expected one below {HIGHEST_RATE}; take a better initial policy'
         raise LearnerError(msg)
-    dial, rate = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
+    dial, rate, success = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
     probit = config.gate in ('as_published', 'floor_free')
     sigma = sigma_for(task, config, dial) if probit else None
     return Dial(
@@ -151,8 +158,9 @@ def calibrate_human(
         dial=dial,
         c=dial if probit else None,
         sigma=sigma,
-        floor=agreement_floor(task, config, dial, sigma) if sigma is not None else None,
+        floor=agreement_floor(task, dial, sigma) if sigma is not None else None,
         rate=rate,
+        success=success,
         reached=abs(rate - config.rate) <= tolerance,
         tried=tuple(tried),
     )

@@ -4,10 +4,13 @@
   would give half the wanted rate even if robot and human agreed (with Table I's values that floor lies between 0.20 and 0.33).
 * floor_free: the same with so small a sigma that p <= 0.02 where robot and human agree; dial: c.
 * q_threshold: RLIF's rule; when the expert's action is worth more than the robot's by the dial, it takes over with probability 0.95, else
-  with 0.05, and holds; dial: difference of action values.
+  with 0.05, and holds; dial: difference of action values. RLIF takes them from an expert trained by reinforcement learning. Here the
+  experts are scripted, and fitting Q to their episodes could not rank single actions (it preferred the expert's action to a random one on
+  half of the states), so that the values are those of the Boltzmann expert: Q(s, a) - Q(s, a') = ln pi_h(a|s) - ln pi_h(a'|s).
 * delayed: when the robot's actions have been off by more than the dial, after a reaction time, for a least time, and until they are off by
   less than half the dial; dial: distance of actions.
 
+pi_h is N(expert's action, std²); for discrete actions a clone of the expert, whose probabilities say how clear a choice is.
 A larger dial means fewer interventions: one bisection calibrates all of them (`mile_learner.bench.calibration`).
 """
 
@@ -21,7 +24,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mile_learner.bench.value import ActionValue
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.intervention import discrepancy, discrete_log_classes, log_intervention_probability
@@ -37,7 +39,7 @@ class HumanConfig(Config):
 
     gate: str = option(doc='when it takes over', choices=GATES)
     std: float = option(0.135, doc="standard deviation of its hand around the expert's action; that of pi_h in Eq. 2", gt=0.0, le=1.0)
-    slip: float = option(0.05, doc='discrete actions: probability that pi_h gives to the other actions together', gt=0.0, lt=1.0)
+    slip: float = option(0.05, doc='discrete actions: probability that its hand slips to another action', ge=0.0, lt=1.0)
     rate: float = option(0.2, doc='fraction of the steps that are to be interventions, to which the dial is calibrated', gt=0.0, lt=0.3)
     hold: int = option(4, doc='q_threshold: steps for which it keeps control after its decision (RLIF: 4)', ge=1)
     certainty: float = option(0.95, doc='q_threshold: probability of acting on its judgement (RLIF: 0.95)', gt=0.5, le=1.0)
@@ -63,6 +65,28 @@ class Situation:
     robot_action: Array
     expert_action: Array
     uniform: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HumanPolicy:
+    """pi_h(a|s).
+
+    Attributes:
+        std: of the Gaussian around the expert's action.
+        clone: of the expert, where actions are discrete; None where they are continuous.
+    """
+
+    std: float
+    clone: Bundle | None
+
+    def log_ratio(self, stacked: Array, better: Array, worse: Array) -> NDArray[np.float64]:
+        """ln pi_h(better|s) - ln pi_h(worse|s) [nats], (n,); `better` is the expert's action."""
+        if self.clone is None:
+            return np.asarray(((worse - better) ** 2).sum(axis=1) / (2 * self.std**2))
+        with torch.inference_mode():
+            log_policy = self.clone.policy(torch.from_numpy(stacked)).numpy()
+        rows = np.arange(len(stacked))
+        return np.asarray(log_policy[rows, better[:, 0].astype(int)] - log_policy[rows, worse[:, 0].astype(int)])
 
 
 class Gate(Protocol):
@@ -104,6 +128,28 @@ class SimulatedHuman:
         return other.astype(np.float32) if slipped else meant
 
 
+class Turns:
+    """A supervisor for exploration with discrete actions: expert (half the time), robot and chance take turns of ten steps."""
+
+    def __init__(self, actions: int, *, seed: int) -> None:
+        self._actions, self._seed = actions, seed
+        self._rngs: list[np.random.Generator] = []
+
+    def begin(self, starts: Sequence[int]) -> None:
+        """A batch of episodes begins."""
+        self._rngs = [np.random.default_rng([self._seed, start]) for start in starts]
+        self._step = 0
+
+    def decide(self, rows: NDArray[np.int64], stacked: Array, robot_action: Array, expert_action: Array) -> tuple[NDArray[np.bool_], Array]:  # noqa: ARG002
+        """Whether not the robot, (n,), and the action, (n, 1)."""
+        if self._step % 10 == 0:
+            self._turn = np.array([rng.integers(4) for rng in self._rngs])
+        self._step += 1
+        chance = np.array([[self._rngs[row].integers(self._actions)] for row in rows], np.float32)
+        turn = self._turn[rows]
+        return turn != 0, np.where((turn == 1)[:, None], chance, expert_action)
+
+
 class Always:
     """Never lets the robot act: demonstrations."""
 
@@ -116,10 +162,10 @@ class Always:
 
 
 class ProbitGate:
-    """Eq. 2 with pi_h = N(expert, std²), or the expert's action with probability 1 - slip, and a fixed mental model of the robot."""
+    """Eq. 2 with a fixed mental model of the robot."""
 
-    def __init__(self, mental: Bundle, *, c: float, sigma: float, std: float, slip: float, actions: int | None) -> None:
-        self._mental, self._c, self._sigma, self._std, self._slip, self._actions = mental, c, sigma, std, slip, actions
+    def __init__(self, mental: Bundle, human: HumanPolicy, *, c: float, sigma: float) -> None:
+        self._mental, self._human, self._c, self._sigma = mental, human, c, sigma
 
     def begin(self, count: int) -> None:
         """Nothing to remember: Eq. 2 looks at the present state only."""
@@ -131,26 +177,25 @@ class ProbitGate:
     def probability(self, stacked: Array, expert_action: Array) -> NDArray[np.float64]:
         """p(nu=1|s), (n,)."""
         with torch.inference_mode():
-            expected = self._mental.policy(torch.from_numpy(stacked))
-            meant = torch.from_numpy(expert_action)
-            if self._actions is None:
-                m = discrepancy(meant, torch.full_like(meant, np.log(self._std)), *expected)
-                log_p, _ = log_intervention_probability(m, meant.shape[-1], self._c, self._sigma, nodes=_NODES)
+            inputs = torch.from_numpy(stacked)
+            expected = self._mental.policy(inputs)
+            if self._human.clone is None:
+                mean = torch.from_numpy(expert_action)
+                m = discrepancy(mean, torch.full_like(mean, np.log(self._human.std)), *expected)
+                log_p, _ = log_intervention_probability(m, mean.shape[-1], self._c, self._sigma, nodes=_NODES)
                 return np.asarray(log_p.exp().numpy())
-            human = torch.full(expected.shape, self._slip / (self._actions - 1), dtype=torch.float64)
-            human.scatter_(1, meant.long(), 1 - self._slip)
-            classes = discrete_log_classes(human.log(), expected.double(), self._c, self._sigma)
+            classes = discrete_log_classes(self._human.clone.policy(inputs).double(), expected.double(), self._c, self._sigma)
             return np.asarray(-torch.expm1(classes[:, -1]).numpy())
 
 
 class ValueGate:
-    """RLIF's gate (Luo et al. 2023): on the value of the actions themselves, with hold.
+    """RLIF's gate (Luo et al. 2023): on the worth of the actions themselves, with hold.
 
     RLIF compares Q(s, a_r) with alpha·Q(s, a_h), which supposes positive values; here the difference is compared with the dial.
     """
 
-    def __init__(self, value: ActionValue, *, threshold: float, certainty: float, hold: int) -> None:
-        self._value, self._threshold, self._certainty, self._hold = value, threshold, certainty, hold
+    def __init__(self, human: HumanPolicy, *, threshold: float, certainty: float, hold: int) -> None:
+        self._human, self._threshold, self._certainty, self._hold = human, threshold, certainty, hold
         self._left = np.zeros(0, dtype=int)
 
     def begin(self, count: int) -> None:
@@ -159,7 +204,7 @@ class ValueGate:
 
     def decide(self, now: Situation) -> NDArray[np.bool_]:
         """Continues a hold, else judges."""
-        worse = self._value.advantage(now.stacked, now.expert_action, now.robot_action) > self._threshold
+        worse = self._human.log_ratio(now.stacked, now.expert_action, now.robot_action) > self._threshold
         wants = now.uniform < np.where(worse, self._certainty, 1 - self._certainty)
         left = self._left[now.rows]
         left = np.where((left == 0) & wants, self._hold, left)

@@ -1,6 +1,6 @@
 """What all methods of a comparison share for one task and seed, made from the seed alone and kept on disk.
 
-    <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ value.safetensors human_<gate>.json account.json account.md
+    <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ human/ human_<gate>.json account.json account.md
 
 Every part is written in one step when it is whole, and is not made again: a preparation that was interrupted goes on where it was. The
 hash covers the configuration, so another configuration is another folder. How this differs from the paper is said in account.md.
@@ -26,10 +26,9 @@ import torch
 
 from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
-from mile_learner.bench.humans import GATES, Always, HumanConfig, SimulatedHuman
+from mile_learner.bench.humans import GATES, Always, HumanConfig, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
 from mile_learner.bench.tasks import Expert, Task, get_task
-from mile_learner.bench.value import ActionValue, Turns, ValueConfig, fit_value, transitions
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalBundle, CategoricalPolicy, clone_categorical
 from mile_learner.config import Config, option
@@ -61,13 +60,10 @@ class PrepareConfig(Config):
     pilots: int = option(8, doc='pilot episodes per trial of a dial', ge=1)
     trials: int = option(8, doc='most trials of a dial', ge=1)
     rate: float = option(0.25, doc='wanted fraction of interventions (paper: less than 0.3)', gt=0.0, lt=0.3)
-    value_episodes: int = option(60, doc='episodes for the worth of actions', ge=1)
-    value_steps: int = option(3000, doc='gradient steps for the worth of actions', ge=1)
+    human_episodes: int = option(60, doc='discrete actions: episodes that the human policy is cloned from', ge=1)
 
 
-QUICK = PrepareConfig(
-    train=40, tune=20, test=20, demonstrations=10, epochs=30, mental_episodes=10, pilots=4, trials=6, value_episodes=12, value_steps=400
-)
+QUICK = PrepareConfig(train=40, tune=20, test=20, demonstrations=10, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
 
 
 def bench_home() -> Path:
@@ -80,6 +76,17 @@ def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': get_task(task).initial.to_mapping()}
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     return bench_home() / f'{task}-{seed}-{digest[:10]}'
+
+
+def parts_of(task: str) -> list[str]:
+    """The files and folders of a whole preparation."""
+    human = ['human'] if get_task(task).discrete else []
+    return ['starts.json', 'expert.json', 'initial', 'mental', *human, *(f'human_{gate}.json' for gate in GATES), 'account.json']
+
+
+def parts_done(folder: Path, task: str) -> int:
+    """How many of them are there."""
+    return sum((folder / part).exists() for part in parts_of(task))
 
 
 class Prepared:
@@ -139,23 +146,18 @@ class Prepared:
         return self._load('mental')
 
     @cached_property
-    def value(self) -> ActionValue:
-        """The worth of actions, for the human that judges by values."""
-        path = self.folder / 'value.safetensors'
-        task = self.task
-        value = ActionValue(task.input_dim, task.action_dim if task.discrete else None, task.action_width, task.hidden)
-        if not path.is_file():
-            self._note('worth of actions')
-            config = ValueConfig(episodes=self.config.value_episodes, steps=self.config.value_steps)
-            low, high = (0, task.action_dim) if task.discrete else (-1, 1)
-            turns = Turns(low, high, discrete=task.discrete, seed=self.seed_of(4))
-            starts = (np.random.default_rng(self.seed_of(5)).integers(10**6, size=config.episodes) + 3 * 10**8).tolist()
-            torch.manual_seed(self.seed_of(6))
-            value = ActionValue(task.input_dim, task.action_dim if task.discrete else None, task.action_width, task.hidden)
-            report = fit_value(value, transitions(task, self.play(starts, bundle=self.initial, supervisor=turns)), config, seed=self.seed)
-            self._write_json(self.folder / 'value.json', report)
-            value.save(path)
-        return value.restore(path)
+    def clone(self) -> Bundle | None:
+        """The human's policy where actions are discrete: a clone of the expert on states where it, the robot and chance take turns."""
+        if not self.task.discrete:
+            return None
+        if not (self.folder / 'human').is_dir():
+            self._note('human policy')
+            turns = Turns(self.task.action_dim, seed=self.seed_of(4))
+            starts = (np.random.default_rng(self.seed_of(5)).integers(10**6, size=self.config.human_episodes) + 3 * 10**8).tolist()
+            episodes = self.play(starts, bundle=self.initial, supervisor=turns)
+            bundle = self._clone(episodes, self.config.epochs, self.seed_of(6), oracle=True)
+            bundle.save(self.folder / 'human')
+        return self._load('human')
 
     def human_config(self, gate: str) -> HumanConfig:
         """The simulated human with that gate."""
@@ -168,15 +170,22 @@ class Prepared:
             self._note(f'human {gate}')
             rng = np.random.default_rng(self.seed_of(7))
             starts = (rng.integers(10**6, size=self.config.pilots) + 4 * 10**8).tolist()
-            config, parts = self.human_config(gate), HumanParts(self.mental, self.value)
+            config, parts = self.human_config(gate), HumanParts(self.mental, self.clone)
             dial = calibrate_human(self.task, config, parts, self.initial, starts, seed=self.seed_of(8), trials=self.config.trials)
             self._write_json(path, dataclasses.asdict(dial))
         return Dial(**json.loads(path.read_text(encoding='utf-8')))
 
     def human(self, gate: str) -> SimulatedHuman:
         """The simulated human with that gate, calibrated."""
-        config, parts = self.human_config(gate), HumanParts(self.mental, self.value)
+        config, parts = self.human_config(gate), HumanParts(self.mental, self.clone)
         return make_human(self.task, config, parts, self.dial(gate).dial, seed=self.seed_of(9))
+
+    def bundle(self, gate: str) -> Bundle:
+        """The initial policy with c and sigma: the human's own where its gate is Eq. 2, else those of as_published."""
+        dial = self.dial(gate if self.dial(gate).c is not None else 'as_published')
+        bundle = self._load('initial')
+        bundle.manifest = dataclasses.replace(bundle.manifest, c=float(dial.c or 0.0), sigma=float(dial.sigma or 1.0))
+        return bundle
 
     def demonstrator(self, std: float, *, seed: int = 0) -> SimulatedHuman:
         """Somebody who always acts."""
@@ -201,7 +210,6 @@ class Prepared:
                 'initial_recipe': self.task.initial.to_mapping(),
                 'expert': self.expert_result,
                 'initial': dict(self.initial.manifest.metrics),
-                'value': json.loads((self.folder / 'value.json').read_text(encoding='utf-8')),
                 'humans': humans,
                 'starts': {name: len(states) for name, states in self.starts.items()},
             }
@@ -234,14 +242,14 @@ class Prepared:
         msg = f'{self.task.name}: initial policies succeeded (bias, rate) {tried}, expected one in [{self.config.low}, {self.config.high}]'
         raise LearnerError(msg)
 
-    def _clone(self, episodes: list[Episode], epochs: int, seed: int) -> Bundle:
-        """Behaviour cloning of what was executed; the mental model is a copy of the policy."""
+    def _clone(self, episodes: list[Episode], epochs: int, seed: int, *, oracle: bool = False) -> Bundle:
+        """Behaviour cloning of what was executed, or of what the expert would have done; the mental model is a copy of the policy."""
         task = self.task
         inputs = torch.from_numpy(np.concatenate([stack_episode(e.observations[:-1], task.history) for e in episodes]))
-        executed = [np.where(e.intervening[:, None], e.human_action, e.robot_action) for e in episodes]
+        labels = [e.oracle_action if oracle else e.executed_action for e in episodes]
         numbers = torch.from_numpy(np.repeat(np.arange(len(episodes)), [len(e.reward) for e in episodes]))
         config = BehaviourCloningConfig(epochs=epochs, hidden=task.hidden, std_floor=1e-2)
-        actions = torch.from_numpy(np.concatenate(executed))
+        actions = torch.from_numpy(np.concatenate(labels))
         policy: GaussianPolicy | CategoricalPolicy
         if task.discrete:
             policy = clone_categorical(inputs, actions, config, count=task.action_dim, seed=seed)

@@ -5,10 +5,9 @@ The result of an episode depends on its start state, the policy, the human and t
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bench.tasks import TASKS, Expert, Task, as_observation, environments, get_task, register_task
+from mile_learner.bench.workers import make_pool
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 from mile_learner.history import HistoryStack, stack_episode
@@ -61,6 +61,11 @@ class Episode:
     reward: Array
     success: bool
     terminated: bool
+
+    @property
+    def executed_action(self) -> Array:
+        """a_h where nu = 1, else a_r, (T, A)."""
+        return np.where(self.intervening[:, None], self.human_action, self.robot_action)
 
     @property
     def onsets(self) -> int:
@@ -201,9 +206,7 @@ class RolloutPool:
     """Worker processes that keep their environments; `run` takes what `run_episodes` takes."""
 
     def __init__(self, workers: int) -> None:
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context('spawn'), initializer=start_worker, initargs=(dict(TASKS),)
-        )
+        self._pool = make_pool(workers)
 
     def __enter__(self) -> RolloutPool:
         return self
@@ -223,7 +226,7 @@ class RolloutPool:
         progress: Callable[[int], object] | None = None,
     ) -> list[Episode]:
         """Episodes in the order of `starts`; `progress` is called with how many have newly finished."""
-        job = pickle.dumps((task, bundle, expert, supervisor))
+        job = pickle.dumps((dict(TASKS), task, bundle, expert, supervisor))
         parts = [starts[first : first + batch] for first in range(0, len(starts), batch)]
         futures = {self._pool.submit(_run_part, job, part): number for number, part in enumerate(parts)}
         done: dict[int, list[Episode]] = {}
@@ -241,5 +244,6 @@ def start_worker(tasks: dict[str, str]) -> None:
 
 
 def _run_part(job: bytes, starts: Sequence[int]) -> list[Episode]:
-    name, bundle, expert, supervisor = pickle.loads(job)
+    tasks, name, bundle, expert, supervisor = pickle.loads(job)
+    start_worker(tasks)
     return list(run_episodes(get_task(name), starts, bundle=bundle, expert=expert, supervisor=supervisor, batch=len(starts)))

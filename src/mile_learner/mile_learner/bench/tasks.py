@@ -24,7 +24,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,6 +74,7 @@ class Task:
         history: observations stacked for the policy.
         hidden: widths of the hidden layers of all networks (paper, Appendix D).
         cdf_ratio: sigma / c of the intervention model (paper, Table I).
+        offline_episodes: episodes with a human in the comparison with a single iteration (paper, Table I).
         metric: 'success' or 'return': what the paper judges the task by.
     """
 
@@ -88,7 +89,8 @@ class Task:
     history: int = 4
     hidden: tuple[int, ...] = (256, 256)
     cdf_ratio: float = 1.0
-    metric: str = field(default='success')
+    offline_episodes: int = 15
+    metric: str = 'success'
 
     @property
     def input_dim(self) -> int:

@@ -63,5 +63,6 @@ TASK = Task(
     initial=InitialRecipe(guess=0.25, limit=0.7),
     hidden=(64, 64),
     cdf_ratio=1 / 3,
+    offline_episodes=5,
     metric='return',
 )

@@ -1,0 +1,162 @@
+"""What happens in one cell: collect with the human, train, test; every episode is a record.
+
+Everything is a function of the cell and the options, so that cells can run anywhere, in any order, and again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mile_learner.bench.prediction import PREDICTORS, rate_predictions
+from mile_learner.bench.prepare import PrepareConfig, Prepared, prepare
+from mile_learner.bench.rollouts import run_episodes, to_data
+from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, parse_method, predicts, takes
+from mile_learner.bundle import Bundle
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.methods import METHODS
+from mile_learner.methods.base import InterventionData
+
+Record = dict[str, Any]
+Sink = Callable[[Record], object]
+QUICK_EPOCHS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(Config):
+    """What all cells of a comparison share."""
+
+    quick: bool = option(False, doc='few epochs and episodes, to see that everything works; the numbers mean nothing')
+    test: int = option(100, doc='test episodes per tested policy', ge=1)
+
+
+def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: Sink) -> None:
+    """Run one cell; `sink` is given every record as it comes."""
+    prepared = prepare(cell.task, cell.seed, preparation)
+    suite = SUITES[cell.suite]
+    tests = prepared.starts['test'][: options.test]
+    sink({'kind': 'cell', **dataclasses.asdict(cell), 'prepared': prepared.folder.name, 'options': options.to_mapping()})
+    if cell.human == NO_HUMAN:
+        for episode in _reference(cell, prepared, tests):
+            sink({'kind': 'test', 'iteration': 0, **episode})
+    elif suite.prediction:
+        _predict(cell, suite, prepared, options, sink)
+    else:
+        _learn(cell, suite, prepared, options, tests, sink)
+
+
+def _reference(cell: Cell, prepared: Prepared, tests: list[int]) -> list[Record]:
+    """The initial policy, or the expert, alone."""
+    if cell.method == 'expert':
+        episodes = run_episodes(prepared.task, tests, bundle=None, expert=prepared.expert, supervisor=prepared.demonstrator(0.0))
+    else:
+        episodes = run_episodes(prepared.task, tests, bundle=prepared.initial)
+    return [episode.record() for episode in episodes]
+
+
+def _demonstrations(cell: Cell, prepared: Prepared, sink: Sink) -> list[InterventionData]:
+    """What every method is given beforehand, from start states that are not used otherwise."""
+    if not cell.demonstrations:
+        return []
+    starts = prepared.starts['train'][-cell.demonstrations :]
+    supervisor = prepared.demonstrator(prepared.human_config(cell.human).std, seed=prepared.seed_of(20))
+    episodes = prepared.play(starts, supervisor=supervisor)
+    for episode in episodes:
+        sink({'kind': 'demonstration', 'iteration': 0, **episode.record()})
+    return [to_data(prepared.task, episodes, iteration=0, first=0, demonstration=True)]
+
+
+def _collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, iteration: int, sink: Sink) -> InterventionData:
+    """The episodes of one iteration, 1 .. N, with the human."""
+    count = suite.episodes or prepared.task.offline_episodes
+    starts = prepared.starts['train'][(iteration - 1) * count : iteration * count]
+    if len(starts) < count:
+        msg = f'{cell.name}: got {len(prepared.starts["train"])} start states for training, expected {iteration * count}'
+        raise LearnerError(msg)
+    episodes = prepared.play(starts, bundle=bundle, supervisor=prepared.human(cell.human))
+    for episode in episodes:
+        sink({'kind': 'collect', 'iteration': iteration, **episode.record()})
+    return to_data(prepared.task, episodes, iteration=iteration, first=cell.demonstrations + (iteration - 1) * count)
+
+
+def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:
+    """Train the cell's method; the option c_scale multiplies the c that the learner believes in."""
+    name, overrides = parse_method(cell.method)
+    method = METHODS[name]
+    config = method.configure(cell.task)
+    overrides.pop('c_scale', None)
+    if options.quick and 'epochs' in config.to_mapping():
+        overrides['epochs'] = QUICK_EPOCHS
+    config = type(config).from_mapping(config.to_mapping() | overrides, source=cell.method)
+    seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])
+    began = time.monotonic()
+    bundle = method.fit(data, start, config=config, seed=seed)
+    digest = hashlib.sha256(data.stacked.tobytes() + data.executed_action.tobytes() + data.intervening.tobytes())
+    sink(
+        {
+            'kind': 'fit',
+            'iteration': iteration,
+            'seconds': round(time.monotonic() - began, 3),
+            'steps': len(data),
+            'interventions': int(data.intervening.sum()),
+            'data': digest.hexdigest()[:16],
+            'configuration': config.to_mapping(),
+            'metrics': _finite(bundle.manifest.metrics) if bundle is not start else {},
+        }
+    )
+    return bundle
+
+
+def _finite(metrics: Mapping[str, Any]) -> Record:
+    """Without numbers that JSON does not have."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in metrics.items()}
+
+
+def _start(cell: Cell, prepared: Prepared) -> Bundle:
+    """The initial bundle, with what the learner believes about c."""
+    bundle = prepared.bundle(cell.human)
+    scale = parse_method(cell.method)[1].get('c_scale', 1.0)
+    bundle.manifest = dataclasses.replace(bundle.manifest, c=bundle.manifest.c * float(scale))
+    return bundle
+
+
+def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, tests: list[int], sink: Sink) -> None:
+    """N iterations of k episodes and training, tested now and then with the last policy."""
+    bundle = _start(cell, prepared)
+    parts = _demonstrations(cell, prepared, sink)
+    for iteration in range(1, suite.iterations + 1):
+        parts.append(_collect(cell, suite, prepared, bundle, iteration, sink))
+        bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)
+        if iteration in suite.test_at:
+            for episode in run_episodes(prepared.task, tests, bundle=bundle):
+                sink({'kind': 'test', 'iteration': iteration, **episode.record()})
+
+
+def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, sink: Sink) -> None:
+    """Train on the iterations before, predict the interventions of the next: the protocol of the paper's user study.
+
+    The cell's method flies; every other method of the registry that predicts (its attribute `predicts`) is trained on the same data.
+    """
+    others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
+    bundle = _start(cell, prepared)
+    parts: list[InterventionData] = []
+    for iteration in range(1, suite.iterations + 1):
+        parts.append(_collect(cell, suite, prepared, bundle, iteration, sink))
+        if iteration > 1:
+            past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
+            predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
+            for name in others:
+                rival = fit(dataclasses.replace(cell, method=name), past, _start(cell, prepared), iteration, options, sink)
+                predictions[name] = rival.act(now.stacked)[1]
+            for name, p in predictions.items():
+                values = {'p': [round(float(x), 5) for x in p], 'nu': now.intervening.astype(int).tolist()}
+                sink({'kind': 'prediction', 'iteration': iteration, 'predictor': name, **values})
+        if iteration < suite.iterations:
+            bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)

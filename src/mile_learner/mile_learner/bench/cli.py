@@ -1,0 +1,139 @@
+"""`mile bench prepare | run | report`: the arguments, and what each prints. Imports what is heavy only when it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+Answer = tuple[dict[str, Any], str, int]
+"""For --json, for a person, exit code."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the three commands and their options; `main` runs what was parsed."""
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    prepare = commands.add_parser('prepare', help='initial policies, experts, mental models, humans and start states, from seeds')
+    run = commands.add_parser('run', help='run the cells of a comparison; resumes one that was interrupted')
+    report = commands.add_parser('report', help='tables, figures and JSON from the raw records of a comparison')
+    run.add_argument('suite', metavar='SUITE', help='single, iterative, demos, widowx, prediction or ablation')
+    run.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
+    run.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
+    run.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
+    run.add_argument(
+        '--episodes', type=int, default=None, metavar='N', help='test episodes per tested policy (default: 100; 20 with --quick)'
+    )
+    run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
+    for command in (prepare, run):
+        command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")
+        command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='seeds 0 .. N-1 (default: 10)')
+        command.add_argument(
+            '--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)'
+        )
+        command.add_argument('--quick', action='store_true', help='little of everything, to see that it works; the numbers mean nothing')
+        command.add_argument('--register', nargs='+', default=[], metavar='NAME=MODULE:ATTRIBUTE', help='tasks of your own')
+    report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
+    for command in (prepare, run, report):
+        command.add_argument('--json', action='store_true', help='one JSON object on standard output')
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        msg = f'got {text!r}, expected a whole number of at least 1'
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code: 0, 1 (something failed) or 2 (bad input)."""
+    from mile_learner.config import ConfigError
+    from mile_learner.errors import LearnerError
+
+    try:
+        data, text, code = execute(args)
+    except (LearnerError, ConfigError) as error:
+        print(f'mile bench {args.command}: {error}', file=sys.stderr)
+        return 2
+    print(json.dumps(data, allow_nan=False) if args.json else text)
+    return code
+
+
+def execute(args: argparse.Namespace) -> Answer:
+    """Run the command.
+
+    Raises:
+        LearnerError, ConfigError: bad input, in one line.
+    """
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
+    return {'prepare': _prepare, 'run': _run, 'report': _report}[args.command](args)
+
+
+def _prepare(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.run import prepare_all
+    from mile_learner.bench.tasks import TASKS
+
+    _register(args.register)
+    tasks = args.tasks or list(TASKS)
+    accounts, failed = prepare_all(tasks, args.seeds, _preparation(quick=args.quick), workers=args.workers)
+    lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
+    lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
+    data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
+    return data, '\n'.join(lines), int(bool(failed))
+
+
+def _run(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.cells import RunOptions
+    from mile_learner.bench.run import prepare_all, run_comparison
+    from mile_learner.bench.suites import REFERENCES, cells_of, suite_named
+    from mile_learner.methods import METHODS
+
+    _register(args.register)
+    suite = suite_named(args.suite)
+    methods = args.methods or suite.methods or [name for name in METHODS if name not in REFERENCES]
+    tasks = args.tasks or suite.tasks
+    cells = cells_of(suite, tasks=tasks, humans=args.humans or suite.humans, methods=methods, seeds=args.seeds)
+    preparation = _preparation(quick=args.quick)
+    unprepared = {} if args.ray else prepare_all(tasks, args.seeds, preparation, workers=args.workers)[1]
+    cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
+    options = RunOptions(quick=args.quick, test=args.episodes or preparation.test)
+    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
+    text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
+    if failed:
+        text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'
+    text += ''.join(f'\nnot prepared: seed {seed}: {why}' for (_, seed), why in unprepared.items())
+    data = {'cells': len(cells), 'failed': failed, 'unprepared': list(unprepared.values()), 'out': str(args.out)}
+    return data, text, int(bool(failed or unprepared))
+
+
+def _report(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.report import make_report
+
+    report = make_report(args.out)
+    return report, (args.out / 'report.md').read_text(encoding='utf-8'), 0
+
+
+def _preparation(*, quick: bool) -> Any:
+    from mile_learner.bench.prepare import QUICK, PrepareConfig
+
+    return QUICK if quick else PrepareConfig()
+
+
+def _register(pairs: list[str]) -> None:
+    from mile_learner.bench.tasks import register_task
+    from mile_learner.errors import LearnerError
+
+    for pair in pairs:
+        name, _, where = pair.partition('=')
+        if ':' not in where:
+            msg = f'register: got {pair!r}, expected NAME=MODULE:ATTRIBUTE'
+            raise LearnerError(msg)
+        register_task(name, where)
+
+
+if __name__ == '__main__':
+    _parser = argparse.ArgumentParser(prog='mile bench')
+    add_arguments(_parser)
+    sys.exit(main(_parser.parse_args()))

@@ -1,0 +1,140 @@
+"""The figures of a comparison, laid out as in the paper: bars (Fig. 3), curves over iterations or demonstrations (Figs. 4 to 6)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from mile_learner.bench.suites import REFERENCES
+
+mpl.use('Agg')
+
+Report = dict[str, Any]
+_REFERENCE_STYLE = {'no_training': (':', 'initial policy'), 'expert': ('-.', 'expert')}
+
+
+def comparisons(entries: Sequence[Report], folder: Path) -> None:
+    """One figure per suite and human, into `folder`."""
+    groups: dict[tuple[str, str], list[Report]] = {}
+    for entry in entries:
+        groups.setdefault((entry['suite'], entry['human']), []).append(entry)
+    for (suite, human), group in groups.items():
+        path = folder / f'{suite}-{human}.png'
+        tasks = group[0]['tasks']
+        if len(group) > 1:
+            _panels(group[0], path, functools.partial(_over_demonstrations, group))
+        elif any(len(points) > 1 for content in tasks.values() for points in content['methods'].values()):
+            _panels(group[0], path, functools.partial(_curves, group[0], 'iteration'))
+            _panels(group[0], path.with_name(f'{path.stem}-spent.png'), functools.partial(_curves, group[0], 'interventions'))
+        else:
+            _panels(group[0], path, functools.partial(_bars, group[0]))
+
+
+def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None:
+    """One panel per task."""
+    tasks = [task for task, content in entry['tasks'].items() if content['methods']]
+    if not tasks:
+        return
+    figure = Figure(figsize=(4.2 * len(tasks) + 1.5, 4.0), layout='constrained')
+    panels = figure.subplots(1, len(tasks), squeeze=False)[0]
+    for axes, task in zip(panels, tasks, strict=True):
+        draw(axes, task)
+        axes.set_title(f'{task} ({len(entry["tasks"][task]["seeds"])} seeds)')
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_ylabel('success')
+    handles, labels = panels[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc='outside right upper', fontsize='small')
+    figure.suptitle(f'{entry["suite"]}, human: {entry["human"]}')
+    figure.savefig(path, dpi=110)
+
+
+def _references(axes: Any, content: Report) -> None:
+    """The lines of the initial policy, the expert, and the robot with the human's help."""
+    for method, (style, label) in _REFERENCE_STYLE.items():
+        if method in content['methods']:
+            axes.axhline(content['methods'][method][0]['mean'], color='0.4', linestyle=style, label=label)
+    if not math.isnan(content['assisted']):
+        axes.axhline(content['assisted'], color='0.4', linestyle='--', label="with the human's help")
+
+
+def _errors(points: Sequence[Report]) -> list[list[float]]:
+    """Distances to the interval's ends; zero where there is none."""
+    return [
+        [0.0 if math.isnan(p['low']) else p['mean'] - p['low'] for p in points],
+        [0.0 if math.isnan(p['high']) else p['high'] - p['mean'] for p in points],
+    ]
+
+
+def _bars(entry: Report, axes: Any, task: str) -> None:
+    content = entry['tasks'][task]
+    learners = {name: points[-1] for name, points in content['methods'].items() if name not in REFERENCES}
+    points = list(learners.values())
+    axes.bar(range(len(points)), [p['mean'] for p in points], yerr=_errors(points), capsize=3, color=[f'C{i}' for i in range(len(points))])
+    axes.set_xticks(range(len(points)), list(learners), rotation=45, ha='right', fontsize='small')
+    _references(axes, content)
+
+
+def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
+    content = entry['tasks'][task]
+    initial = content['methods'].get('no_training', [])[:1]
+    for number, (name, points) in enumerate((n, p) for n, p in content['methods'].items() if n not in REFERENCES):
+        line = [*initial, *points]
+        axes.errorbar(
+            [p[x] for p in line], [p['mean'] for p in line], yerr=_errors(line), label=name, color=f'C{number}', marker='o', capsize=2
+        )
+    axes.set_xlabel('iteration' if x == 'iteration' else 'steps with an intervention so far')
+    _references(axes, content)
+
+
+def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
+    names = [name for name in group[0]['tasks'][task]['methods'] if name not in REFERENCES]
+    for number, name in enumerate(names):
+        found = [
+            (e['demonstrations'], e['tasks'][task]['methods'][name][-1])
+            for e in group
+            if name in e['tasks'].get(task, {'methods': {}})['methods']
+        ]
+        points = [point for _, point in found]
+        axes.errorbar(
+            [count for count, _ in found],
+            [p['mean'] for p in points],
+            yerr=_errors(points),
+            label=name,
+            color=f'C{number}',
+            marker='o',
+            capsize=2,
+        )
+    axes.set_xlabel('demonstrations')
+    _references(axes, group[0]['tasks'][task])
+
+
+def prediction(entry: Report, path: Path) -> None:
+    """Log-loss and calibration curve of every predictor, a column per task."""
+    tasks = [task for task, predictors in entry['tasks'].items() if predictors]
+    if not tasks:
+        return
+    figure = Figure(figsize=(3.6 * len(tasks) + 1, 6.0), layout='constrained')
+    panels = figure.subplots(2, len(tasks), squeeze=False)
+    for column, task in enumerate(tasks):
+        predictors = {name: content for name, content in entry['tasks'][task].items() if name != 'majority'}
+        losses = [content['log_loss'] for content in predictors.values()]
+        top, bottom = panels[0][column], panels[1][column]
+        top.bar(range(len(losses)), [value['mean'] for value in losses], yerr=_errors(losses), color=[f'C{i}' for i in range(len(losses))])
+        top.set_xticks(range(len(losses)), list(predictors), rotation=30, ha='right', fontsize='small')
+        top.set_title(task)
+        top.set_ylabel('log-loss [nats]')
+        bottom.plot([0, 1], [0, 1], color='0.7')
+        for number, (name, content) in enumerate(predictors.items()):
+            expected, observed, _ = zip(*content['reliability'], strict=True)
+            bottom.plot(expected, observed, marker='o', color=f'C{number}', label=name)
+        bottom.set_xlabel('predicted probability')
+        bottom.set_ylabel('observed rate')
+    figure.suptitle(f'prediction of interventions, human: {entry["human"]}')
+    figure.savefig(path, dpi=110)

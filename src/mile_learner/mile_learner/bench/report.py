@@ -1,0 +1,212 @@
+"""The report of a comparison (Markdown, JSON, figures), made from its raw records alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mile_learner.bench import figures
+from mile_learner.bench.prediction import SCORES, reliability, scores
+from mile_learner.bench.results import Table, read_results, tables
+from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
+from mile_learner.bench.suites import REFERENCES, SUITES
+from mile_learner.bench.tasks import TASKS, get_task
+from mile_learner.files import write_atomically
+
+Report = dict[str, Any]
+
+
+def make_report(out: Path) -> Report:
+    """Write report.md, report.json and figures/*.png into `out`, and return what is in the JSON.
+
+    Raises:
+        LearnerError: no whole cell, or a damaged one.
+    """
+    results = read_results(out)
+    (out / 'figures').mkdir(exist_ok=True)
+    report: Report = {'comparisons': [], 'predictions': []}
+    lines = [
+        '# Comparison',
+        '',
+        'Success of the last policy over the test episodes: mean over seeds, 95 % bootstrap interval. Rows of one table share',
+        'initial policies, humans and start states, seed by seed. Interventions: steps on which the human acted.',
+        '',
+    ]
+    for table in tables(results):
+        if SUITES[table.suite].prediction:
+            entry = prediction_numbers(table)
+            report['predictions'].append(entry)
+            lines += prediction_text(entry)
+            figures.prediction(entry, out / 'figures' / f'{table.suite}-{table.human}.png')
+        else:
+            entry = comparison_numbers(table)
+            report['comparisons'].append(entry)
+            lines += comparison_text(entry)
+    figures.comparisons(report['comparisons'], out / 'figures')
+    names = sorted(path.name for path in (out / 'figures').glob('*.png'))
+    lines += ['## Figures', '', *(f'![{name}](figures/{name})' for name in names), '']
+    write_atomically(out / 'report.md', ('\n'.join(lines)).encode())
+    write_atomically(out / 'report.json', (json.dumps(_finite(report), indent=1, allow_nan=False) + '\n').encode())
+    return report
+
+
+def comparison_numbers(table: Table) -> Report:
+    """Everything about one suite, human and number of demonstrations."""
+    per_task: Report = {}
+    for task in table.tasks:
+        returns = task in TASKS and get_task(task).metric == 'return'
+        per_task[task] = {'seeds': table.seeds(task), 'methods': {}, 'assisted': _assisted(table, task)}
+        for method in table.methods:
+            if not table.seeds(task) or not table.cells_of(task, method):
+                continue
+            points = []
+            for iteration in table.tested(task, method):
+                values = table.scores(task, method, iteration)
+                point = {'iteration': iteration, **_estimate(values), 'interventions': float(table.spent(task, method, iteration).mean())}
+                if returns:
+                    point['return'] = _estimate(table.scores(task, method, iteration, 'return'))
+                points.append(point)
+            per_task[task]['methods'][method] = points
+    entry: Report = {'suite': table.suite, 'human': table.human, 'demonstrations': table.demonstrations, 'tasks': per_task}
+    entry['overall'] = {method: _overall(table, method) for method in table.methods if _everywhere(table, method)}
+    learners = [method for method in table.methods if method not in REFERENCES and _everywhere(table, method)]
+    if learners and learners[0].startswith('mile'):
+        first = _scores(table, learners[0])
+        rivals = [*learners[1:], *(name for name in REFERENCES if _everywhere(table, name))]
+        entry['against'] = {
+            method: {
+                'probability_of_improvement': list(probability_of_improvement(first, _scores(table, method))),
+                'paired_difference': list(paired_difference(first, _scores(table, method))),
+            }
+            for method in rivals
+        }
+    return entry
+
+
+def _estimate(values: Any) -> Report:
+    low, high = interval([values], mean)
+    return {'mean': float(values.mean()), 'low': low, 'high': high, 'per_seed': [float(value) for value in values]}
+
+
+def _scores(table: Table, method: str) -> list[Any]:
+    return [table.scores(task, method) for task in table.tasks if table.seeds(task)]
+
+
+def _everywhere(table: Table, method: str) -> bool:
+    tasks = [task for task in table.tasks if table.seeds(task)]
+    return bool(tasks) and all(table.cells_of(task, method) for task in tasks)
+
+
+def _overall(table: Table, method: str) -> Report:
+    values = _scores(table, method)
+    low, high = interval(values, interquartile_mean)
+    return {'iqm': interquartile_mean(*values), 'low': low, 'high': high}
+
+
+def _assisted(table: Table, task: str) -> float:
+    """Success of the collected episodes of the first iteration: the robot with the human's help."""
+    episodes = [r['success'] for cell in table.cells if cell.task == task for r in cell.of('collect', 1)]
+    return float(np.mean(episodes)) if episodes else math.nan
+
+
+def comparison_text(entry: Report) -> list[str]:
+    """Markdown of one comparison."""
+    demonstrations = f', {entry["demonstrations"]} demonstrations' if entry['demonstrations'] else ''
+    lines = [f'## {entry["suite"]} ({SUITES[entry["suite"]].figure}), human: {entry["human"]}{demonstrations}', '']
+    for task, content in entry['tasks'].items():
+        lines += [
+            f'### {task}, {len(content["seeds"])} seeds',
+            '',
+            f"With the human's help the initial policy succeeded in {_percent(content['assisted'])} of the collected episodes.",
+            '',
+        ]
+        with_returns = any('return' in point for points in content['methods'].values() for point in points)
+        lines += [
+            '| method | iteration | success | interventions |' + (' return |' if with_returns else ''),
+            '|---' * (4 + with_returns) + '|',
+        ]
+        for method, points in content['methods'].items():
+            for point in points:
+                row = f'| {method} | {point["iteration"]} | {_interval_text(point, _percent)} | {point["interventions"]:.0f} |'
+                lines.append(row + (f' {_interval_text(point["return"], lambda value: f"{value:.0f}")} |' if with_returns else ''))
+        lines.append('')
+    if entry['overall']:
+        lines += ['### All tasks', '', '| method | interquartile mean of success |', '|---|---|']
+        lines += [
+            f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
+        ]
+        lines.append('')
+    if entry.get('against'):
+        lines += ['| mile against | probability of improvement | paired difference of success |', '|---|---|---|']
+        for method, value in entry['against'].items():
+            p, d = (
+                dict(zip(('mean', 'low', 'high'), value[key], strict=True)) for key in ('probability_of_improvement', 'paired_difference')
+            )
+            lines.append(f'| {method} | {_interval_text(p, lambda x: f"{x:.2f}")} | {_interval_text(d, lambda x: f"{x:+.2f}")} |')
+        lines.append('')
+    return lines
+
+
+def prediction_numbers(table: Table) -> Report:
+    """Scores of every predictor per task, over all seeds' steps of the held-out iterations."""
+    per_task: Report = {}
+    for task in table.tasks:
+        records = [record for cell in table.cells if cell.task == task for record in cell.of('prediction')]
+        per_task[task] = {}
+        for name in sorted({record['predictor'] for record in records}):
+            chosen = [record for record in records if record['predictor'] == name]
+            p, nu = (np.concatenate([np.asarray(record[key], dtype=float) for record in chosen]) for key in ('p', 'nu'))
+            per_seed = _per_seed(table, task, name)
+            per_task[task][name] = {
+                'steps': len(p),
+                'scores': scores(p, nu),
+                'log_loss': _estimate(per_seed),
+                'reliability': reliability(p, nu),
+            }
+    return {'suite': table.suite, 'human': table.human, 'tasks': per_task}
+
+
+def _per_seed(table: Table, task: str, name: str) -> Any:
+    """Log-loss of a predictor in every seed."""
+    values = []
+    for cell in (cell for cell in table.cells if cell.task == task):
+        chosen = [record for record in cell.of('prediction') if record['predictor'] == name]
+        if chosen:
+            p, nu = (np.concatenate([np.asarray(record[key], dtype=float) for record in chosen]) for key in ('p', 'nu'))
+            values.append(scores(p, nu)['log_loss'])
+    return np.array(values)
+
+
+def prediction_text(entry: Report) -> list[str]:
+    """Markdown of the prediction of interventions."""
+    lines = [f'## {entry["suite"]}, human: {entry["human"]}', '']
+    for task, predictors in entry['tasks'].items():
+        heads = [f'{name.replace("_", " ")} ({better} is better)' for name, better in SCORES.items()]
+        lines += [f'### {task}', '', f'| predictor | steps | {" | ".join(heads)} |', '|---' * (2 + len(heads)) + '|']
+        for name, content in predictors.items():
+            numbers = ' | '.join(f'{content["scores"][score]:.3f}' for score in SCORES)
+            lines.append(f'| {name} | {content["steps"]} | {numbers} |')
+        lines.append('')
+    return lines
+
+
+def _interval_text(value: Report, form: Any) -> str:
+    if math.isnan(value['low']):
+        return str(form(value['mean']))
+    return f'{form(value["mean"])} [{form(value["low"])}, {form(value["high"])}]'
+
+
+def _percent(value: float) -> str:
+    return '-' if math.isnan(value) else f'{100 * value:.0f} %'
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(element) for key, element in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(element) for element in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

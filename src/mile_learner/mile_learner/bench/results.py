@@ -1,0 +1,139 @@
+"""The raw records of a comparison, read back and put in order; the report is made from these alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mile_learner.bench.suites import NO_HUMAN
+from mile_learner.errors import LearnerError
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One whole cell.
+
+    Attributes:
+        suite, task, human, method, seed, demonstrations: as in `mile_learner.bench.suites.Cell`.
+        records: all of them, in order.
+    """
+
+    suite: str
+    task: str
+    human: str
+    method: str
+    seed: int
+    demonstrations: int
+    records: list[dict[str, Any]]
+
+    def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
+        """The records of a kind, and of an iteration if given."""
+        return [r for r in self.records if r['kind'] == kind and (iteration is None or r['iteration'] == iteration)]
+
+    def tested(self) -> list[int]:
+        """After which iterations the policy was tested."""
+        return sorted({r['iteration'] for r in self.of('test')})
+
+    def score(self, iteration: int, key: str = 'success') -> float:
+        """Mean of the test episodes' success or return."""
+        return float(np.mean([r[key] for r in self.of('test', iteration)]))
+
+    def spent(self, iteration: int) -> int:
+        """Steps with an intervention up to and including an iteration, demonstrations included."""
+        seen = [*self.of('collect'), *self.of('demonstration')]
+        return sum(r['interventions'] for r in seen if r['iteration'] <= iteration)
+
+
+def read_results(out: Path) -> list[CellResult]:
+    """Every whole cell in a comparison's folder.
+
+    Raises:
+        LearnerError: there is none, or one is not what `mile bench run` wrote.
+    """
+    results = [_read(path) for path in sorted((out / 'cells').glob('*.jsonl'))]
+    if not results:
+        msg = f'{out}: holds no whole cell; run `mile bench run SUITE --out {out}` first'
+        raise LearnerError(msg)
+    return results
+
+
+def _read(path: Path) -> CellResult:
+    try:
+        head, *records = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
+        keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
+        return CellResult(**{key: head[key] for key in keys}, records=records)
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f'{path}: is not a cell of a comparison ({error}); delete it and resume the comparison'
+        raise LearnerError(msg) from error
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of one suite, one human and one number of demonstrations, with the references of the same suite."""
+
+    suite: str
+    human: str
+    demonstrations: int
+    cells: Sequence[CellResult]
+
+    @property
+    def tasks(self) -> list[str]:
+        """In the order of their names."""
+        return sorted({cell.task for cell in self.cells if cell.human != NO_HUMAN})
+
+    @property
+    def methods(self) -> list[str]:
+        """MILE first, then by name; the references last."""
+        names = {cell.method for cell in self.cells if cell.human != NO_HUMAN}
+        references = [name for name in ('no_training', 'expert') if any(cell.method == name for cell in self.cells)]
+        return [*sorted(names, key=lambda name: (not name.startswith('mile'), name)), *references]
+
+    def cells_of(self, task: str, method: str) -> list[CellResult]:
+        """By seed."""
+        return sorted((c for c in self.cells if c.task == task and c.method == method), key=lambda c: c.seed)
+
+    def seeds(self, task: str) -> list[int]:
+        """The seeds for which every method of the task is whole: comparisons are paired."""
+        per_method = [{c.seed for c in self.cells_of(task, method)} for method in self.methods if self.cells_of(task, method)]
+        return sorted(set.intersection(*per_method)) if per_method else []
+
+    def scores(self, task: str, method: str, iteration: int | None = None, key: str = 'success') -> Scores:
+        """One score per common seed; at the last tested iteration by default."""
+        common = set(self.seeds(task))
+        cells = [cell for cell in self.cells_of(task, method) if cell.seed in common]
+        return np.array([cell.score(cell.tested()[-1] if iteration is None else iteration, key) for cell in cells])
+
+    def spent(self, task: str, method: str, iteration: int) -> Scores:
+        """Interventions spent per common seed."""
+        common = set(self.seeds(task))
+        return np.array([cell.spent(iteration) for cell in self.cells_of(task, method) if cell.seed in common], dtype=np.float64)
+
+    def tested(self, task: str, method: str) -> list[int]:
+        """Iterations at which every seed of a method was tested."""
+        return self.cells_of(task, method)[0].tested() if self.cells_of(task, method) else []
+
+
+def tables(results: Sequence[CellResult]) -> list[Table]:
+    """Everything that is to be compared with each other."""
+    keys = sorted({(r.suite, r.human, r.demonstrations) for r in results if r.human != NO_HUMAN})
+    return [
+        Table(
+            suite,
+            human,
+            count,
+            [
+                r
+                for r in results
+                if r.suite == suite and r.human in (human, NO_HUMAN) and (r.demonstrations == count or r.human == NO_HUMAN)
+            ],
+        )
+        for suite, human, count in keys
+    ]

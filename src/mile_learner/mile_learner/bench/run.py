@@ -1,0 +1,172 @@
+"""Preparing and running the cells of a comparison; what was killed resumes by starting it again.
+
+DIR/run.json              the options; a comparison cannot be resumed with others
+DIR/cells/<cell>.jsonl    one whole cell: its episodes, a record a line
+DIR/cells/.<cell>.part    a cell that is being run on this machine
+DIR/failed/<cell>.txt     why a cell failed; it is tried again when the comparison is resumed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mile_learner.bench.cells import Record, RunOptions, run_cell
+from mile_learner.bench.prepare import PrepareConfig, parts_done, parts_of, prepare, prepared_path
+from mile_learner.bench.rollouts import start_worker
+from mile_learner.bench.suites import SUITES, Cell, planned_episodes
+from mile_learner.bench.tasks import TASKS, check_names
+from mile_learner.bench.workers import on_processes, on_ray
+from mile_learner.errors import LearnerError
+from mile_learner.files import write_atomically
+
+RUN_FILE = 'run.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareJob:
+    """One preparation, for a worker."""
+
+    task: str
+    seed: int
+    config: PrepareConfig
+    tasks: dict[str, str]
+
+
+def prepare_all(
+    tasks: Sequence[str], seeds: int, config: PrepareConfig, *, workers: int, progress: bool = True
+) -> tuple[list[dict[str, Any]], dict[tuple[str, int], str]]:
+    """Prepare every task and seed, with a progress bar on standard error.
+
+    Returns:
+        The accounts, with their folders; and why a task and seed could not be prepared.
+
+    Raises:
+        LearnerError: unknown task.
+    """
+    check_names(tasks, tuple(TASKS), 'task')
+    pairs = [(task, seed) for seed in range(seeds) for task in tasks]
+    folders = [prepared_path(task, seed, config) for task, seed in pairs]
+    jobs = [PrepareJob(task, seed, config, dict(TASKS)) for task, seed in pairs]
+    missing = [job for job, folder in zip(jobs, folders, strict=True) if not (folder / 'account.json').is_file()]
+    failed: dict[tuple[str, int], str] = {}
+    with tqdm(total=sum(len(parts_of(task)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
+        for result in on_processes(prepare_job, missing, workers):
+            if result is not None and result[2]:
+                failed[result[0], result[1]] = result[2]
+            bar.n = sum(parts_done(folder, task) for folder, (task, _) in zip(folders, pairs, strict=True))
+            bar.refresh()
+    whole = [(folder, pair) for folder, pair in zip(folders, pairs, strict=True) if pair not in failed]
+    return [{'folder': str(folder), **prepare(task, seed, config).account()} for folder, (task, seed) in whole], failed
+
+
+def prepare_job(job: PrepareJob) -> tuple[str, int, str]:
+    """Prepare one task and seed in this process; the last value says in one line why it cannot be, and is empty where it is."""
+    start_worker(job.tasks)
+    try:
+        prepare(job.task, job.seed, job.config)
+    except LearnerError as error:
+        return job.task, job.seed, str(error)
+    return job.task, job.seed, ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One cell, for a worker anywhere."""
+
+    cell: Cell
+    options: RunOptions
+    preparation: PrepareConfig
+    tasks: dict[str, str]
+    part: str | None
+
+
+def run_comparison(
+    out: Path,
+    cells: Sequence[Cell],
+    options: RunOptions,
+    preparation: PrepareConfig,
+    *,
+    workers: int,
+    ray: str | None = None,
+    progress: bool = True,
+) -> list[str]:
+    """Run every cell that is not whole in `out` yet; returns the names of those that failed.
+
+    Args:
+        out: folder of the comparison.
+        cells: which.
+        options: of all cells.
+        preparation: of all tasks and seeds; what is missing of it is made.
+        workers: processes of this machine; 1: this process, which shows no progress within a cell.
+        ray: address of a Ray cluster to use instead, see `mile_learner.bench.workers.on_ray`.
+        progress: whether to draw a bar on standard error.
+
+    Raises:
+        LearnerError: `out` holds a comparison with other options.
+    """
+    folder = out / 'cells'
+    folder.mkdir(parents=True, exist_ok=True)
+    (out / 'failed').mkdir(exist_ok=True)
+    _claim(out, options, preparation)
+    missing = [cell for cell in cells if not (folder / f'{cell.name}.jsonl').is_file()]
+    jobs = [Job(cell, options, preparation, dict(TASKS), None if ray else str(folder / f'.{cell.name}.part')) for cell in missing]
+    planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
+    done = sum(planned.values()) - sum(planned[cell] for cell in missing)
+    failed = []
+    outcomes = on_ray(run_job, jobs, ray) if ray else on_processes(run_job, jobs, workers)
+    with tqdm(total=sum(planned.values()), initial=done, unit='episode', disable=not progress, smoothing=0.05) as bar:
+        for outcome in outcomes:
+            if outcome is not None:
+                cell, result = outcome
+                done += planned[cell]
+                failure = out / 'failed' / f'{cell.name}.txt'
+                if isinstance(result, str):
+                    failed.append(cell.name)
+                    write_atomically(failure, result.encode())
+                else:
+                    lines = ''.join(json.dumps(record, allow_nan=False) + '\n' for record in result)
+                    write_atomically(folder / f'{cell.name}.jsonl', lines.encode())
+                    failure.unlink(missing_ok=True)
+                (folder / f'.{cell.name}.part').unlink(missing_ok=True)
+            bar.n = done + sum(path.read_bytes().count(b'\n') for path in folder.glob('.*.part') if path.is_file())
+            bar.set_postfix_str(f'{len(failed)} failed' if failed else '', refresh=False)
+            bar.refresh()
+    return failed
+
+
+def _claim(out: Path, options: RunOptions, preparation: PrepareConfig) -> None:
+    """Write the options, or compare them with those that are there."""
+    content = {'options': options.to_mapping(), 'preparation': preparation.to_mapping()}
+    path = out / RUN_FILE
+    if not path.is_file():
+        write_atomically(path, (json.dumps(content, indent=1) + '\n').encode())
+    elif json.loads(path.read_text(encoding='utf-8')) != content:
+        msg = f'{out}: holds a comparison with other options (see {path}); resume it with the same, or give another folder'
+        raise LearnerError(msg)
+
+
+def run_job(job: Job) -> tuple[Cell, list[Record] | str]:
+    """Run one cell in this process: its records, or why it failed."""
+    start_worker(job.tasks)
+    records: list[Record] = []
+    with nullcontext() if job.part is None else Path(job.part).open('w', encoding='utf-8') as part:
+
+        def keep(record: Record) -> None:
+            records.append(record)
+            if part is not None:
+                part.write(json.dumps(record) + '\n')
+                part.flush()
+
+        try:
+            run_cell(job.cell, job.options, job.preparation, keep)
+        except Exception:  # noqa: BLE001 - one failed cell must not end the comparison; it is reported and tried again
+            return job.cell, traceback.format_exc()
+    return job.cell, records

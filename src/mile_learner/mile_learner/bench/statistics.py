@@ -1,0 +1,53 @@
+"""Statistics of a comparison, after Agarwal et al. 2021 (as in their library rliable), with scipy's bootstrap.
+
+Scores are given per task, an array of one score per seed each; seeds are resampled within each task (stratified).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, trim_mean
+
+Scores = Sequence[NDArray[Any]]
+RESAMPLES = 2000
+
+
+def interquartile_mean(*tasks: NDArray[Any]) -> float:
+    """Mean of the middle half of all scores."""
+    return float(trim_mean(np.concatenate(tasks), 0.25))
+
+
+def mean(*tasks: NDArray[Any]) -> float:
+    """Mean of all scores."""
+    return float(np.concatenate(tasks).mean())
+
+
+def interval(tasks: Scores, statistic: Callable[..., float] = interquartile_mean, *, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of a statistic by the stratified percentile bootstrap; NaN with fewer than two seeds in any task."""
+    if any(len(scores) < 2 for scores in tasks):
+        return float('nan'), float('nan')
+    result = bootstrap(
+        tuple(tasks), statistic, n_resamples=RESAMPLES, vectorized=False, method='percentile', rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return float(result.low), float(result.high)
+
+
+def probability_of_improvement(x: Scores, y: Scores) -> tuple[float, float, float]:
+    """P(X > Y) for a random seed of each, ties counting half, averaged over tasks; with its 95 % interval."""
+    count = len(x)
+
+    def statistic(*samples: NDArray[Any]) -> float:
+        pairs = zip(samples[:count], samples[count:], strict=True)
+        return float(np.mean([(np.sign(a[:, None] - b[None, :]).mean() + 1) / 2 for a, b in pairs]))
+
+    return statistic(*x, *y), *interval([*x, *y], statistic)
+
+
+def paired_difference(x: Scores, y: Scores) -> tuple[float, float, float]:
+    """Mean of X - Y within the same seed, over tasks; with its 95 % interval. The seeds of x and y must correspond."""
+    differences = [a - b for a, b in zip(x, y, strict=True)]
+    return mean(*differences), *interval(differences, mean)

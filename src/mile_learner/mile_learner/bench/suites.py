@@ -1,0 +1,182 @@
+"""The comparisons of the paper, and what has to be run for them: one cell per task, human, method and seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mile_learner.bench.tasks import TASKS, check_names, get_task
+from mile_learner.errors import LearnerError
+from mile_learner.methods import METHODS
+
+REFERENCES = ('no_training', 'expert')
+"""Tested once per seed, without a human: the lower and the upper line of every figure."""
+
+NO_HUMAN = 'nobody'
+META_WORLD = ('button_press', 'drawer_open', 'peg_insert')
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One comparison.
+
+    Attributes:
+        name: on the command line.
+        figure: of the paper.
+        tasks: on which.
+        humans: gates of the simulated humans.
+        iterations: N.
+        episodes: k, per iteration; None: each task's own number of offline episodes.
+        test_at: after which iterations the policy is tested (besides 0, which the reference `no_training` covers).
+        demonstrations: numbers of expert demonstrations that every method is given beforehand.
+        methods: with options; empty: every method of the registry.
+        prediction: predict the interventions of the next iteration instead of comparing policies.
+    """
+
+    name: str
+    figure: str
+    tasks: tuple[str, ...]
+    humans: tuple[str, ...]
+    iterations: int
+    episodes: int | None
+    test_at: tuple[int, ...]
+    demonstrations: tuple[int, ...] = (0,)
+    methods: tuple[str, ...] = ()
+    prediction: bool = False
+
+
+_ALL = ('lunar_lander', *META_WORLD, 'block_insertion')
+_HUMANS = ('as_published', 'q_threshold', 'delayed')
+_SUITES = (
+    Suite('single', 'Fig. 3', _ALL, _HUMANS, iterations=1, episodes=None, test_at=(1,)),
+    Suite('iterative', 'Fig. 4', ('drawer_open', 'peg_insert'), _HUMANS, iterations=20, episodes=1, test_at=(1, 2, 5, 10, 15, 20)),
+    Suite('demos', 'Fig. 5', ('drawer_open',), ('as_published',), 1, None, (1,), demonstrations=(0, 1, 2, 3, 4, 5)),
+    Suite('widowx', 'Fig. 6', ('block_insertion',), _HUMANS, iterations=6, episodes=3, test_at=(1, 2, 3, 4, 5, 6)),
+    Suite(
+        'prediction',
+        'Fig. 7, left',
+        _ALL,
+        (*_HUMANS, 'floor_free'),
+        iterations=5,
+        episodes=2,
+        test_at=(),
+        methods=('mile',),
+        prediction=True,
+    ),
+    Suite(
+        'ablation',
+        'mental model, lambda, c',
+        ('drawer_open', 'block_insertion'),
+        ('as_published', 'floor_free'),
+        iterations=1,
+        episodes=None,
+        test_at=(1,),
+        methods=(
+            'mile',
+            'mile[mental_model_learns=false]',
+            'mile[std_gradient=true]',
+            'mile[intervention_weight=0]',
+            'mile[intervention_weight=0.1]',
+            'mile[intervention_weight=0.9]',
+            'mile[c_scale=0.5]',
+            'mile[c_scale=2]',
+        ),
+    ),
+)
+SUITES = {suite.name: suite for suite in _SUITES}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: everything that it depends on besides the options of the whole comparison.
+
+    Attributes:
+        suite: its name.
+        task: where.
+        human: whose help; NO_HUMAN for the references.
+        method: its name, with options as in "mile[intervention_weight=0]".
+        seed: of initial policy, human, data and training.
+        demonstrations: given beforehand.
+    """
+
+    suite: str
+    task: str
+    human: str
+    method: str
+    seed: int
+    demonstrations: int = 0
+
+    @property
+    def name(self) -> str:
+        """Unique, and fit for a file name."""
+        text = f'{self.suite}-{self.task}-{self.human}-{self.method}-d{self.demonstrations}-s{self.seed}'
+        return re.sub(r'[^A-Za-z0-9_.-]+', '_', text)
+
+
+def parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """The name and the options of "name" or "name[key=value,...]"; values are YAML.
+
+    Raises:
+        LearnerError: not of that form.
+    """
+    match = re.fullmatch(r'(\w+)(?:\[(.+)\])?', text)
+    pairs = [part.split('=', 1) for part in match[2].split(',')] if match and match[2] else []
+    if match is None or any(len(pair) != 2 for pair in pairs):
+        msg = f'method: got {text!r}, expected "name" or "name[option=value,...]"'
+        raise LearnerError(msg)
+    return match[1], {key.strip(): yaml.safe_load(value) for key, value in pairs}
+
+
+def takes(method: str, task: str) -> bool:
+    """Whether a method can be run on a task: discrete actions need one that says so (its attribute `discrete`)."""
+    return not get_task(task).discrete or bool(getattr(METHODS[parse_method(method)[0]], 'discrete', False))
+
+
+def predicts(method: str) -> bool:
+    """Whether a method's bundles say when the human intervenes (its attribute `predicts`)."""
+    return bool(getattr(METHODS[parse_method(method)[0]], 'predicts', False))
+
+
+def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], methods: Sequence[str], seeds: int) -> list[Cell]:
+    """Every cell of a comparison, seed by seed, so that an interrupted comparison is whole for the first seeds.
+
+    Raises:
+        LearnerError: unknown names.
+    """
+    check_names(tasks, tuple(TASKS), 'task')
+    check_names([parse_method(method)[0] for method in methods], tuple(METHODS), 'method')
+    cells = []
+    for seed in range(seeds):
+        for task in tasks:
+            if not suite.prediction:
+                cells += [Cell(suite.name, task, NO_HUMAN, method, seed) for method in REFERENCES]
+            cells += [
+                Cell(suite.name, task, human, method, seed, count)
+                for human in humans
+                for count in suite.demonstrations
+                for method in methods
+                if method not in REFERENCES and takes(method, task)
+            ]
+    return cells
+
+
+def planned_episodes(cell: Cell, suite: Suite, test: int) -> int:
+    """How many episodes a cell plays, for the progress bar."""
+    if cell.human == NO_HUMAN:
+        return test
+    collected = suite.iterations * (suite.episodes or get_task(cell.task).offline_episodes)
+    return cell.demonstrations + collected + test * len(suite.test_at)
+
+
+def suite_named(name: str, known: Mapping[str, Suite] = SUITES) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        LearnerError: there is none.
+    """
+    check_names([name], tuple(known), 'suite')
+    return known[name]

@@ -1,0 +1,85 @@
+"""Processes of this machine, or a Ray cluster, that work through a list of jobs."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any, TypeVar
+
+from mile_learner.errors import LearnerError
+
+Job = TypeVar('Job')
+Result = TypeVar('Result')
+
+
+def make_pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes (nothing is forked from this one) that end when this process does."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'), initializer=_begin)
+
+
+def _begin() -> None:
+    """No reaction to Ctrl-C, which is the parent's affair; an end when the parent ends, even by kill -9."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def on_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result | None]:
+    """Results as they come, and None about once a second in between; when it is left early, what runs is ended."""
+    if workers == 1:
+        yield from (function(job) for job in jobs)
+        return
+    if not jobs:
+        return
+    pool = make_pool(min(workers, len(jobs)))
+    try:
+        pending: set[Future[Result]] = {pool.submit(function, job) for job in jobs}
+        while pending:
+            done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+            yield None
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str) -> Iterator[Result | None]:
+    """The same on a Ray cluster, one core per job.
+
+    Args:
+        function: of one job; this repository must be importable on the cluster's machines.
+        jobs: sent to them.
+        address: 'local' starts Ray here; 'auto' and 'ray://host:port' join a cluster.
+
+    Raises:
+        LearnerError: Ray is not installed.
+    """
+    try:
+        ray: Any = importlib.import_module('ray')
+    except ImportError as error:
+        msg = 'ray: is not installed; `pip install ray` into this environment, or use the processes of this machine (--workers)'
+        raise LearnerError(msg) from error
+    ray.init(address=None if address == 'local' else address, log_to_driver=False)
+    try:
+        remote = ray.remote(num_cpus=1)(function)
+        pending = [remote.remote(job) for job in jobs]
+        while pending:
+            done, pending = ray.wait(pending, timeout=1.0)
+            yield from ray.get(done)
+            yield None
+    finally:
+        ray.shutdown()
