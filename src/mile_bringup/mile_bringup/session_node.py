@@ -34,6 +34,8 @@ from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 
+HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
+"""Topics that have a publisher once the nodes are up."""
 RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
@@ -118,14 +120,15 @@ class SessionNode(Node):
                 self._report('loading policy', policy=path.name)
                 self._call(LoadPolicy, LoadPolicy.Request(path=str(path)), lambda reply: tuple(reply.observation_layout))
             case session.AwaitReady():
-                self._wait('the emergency stop to be reset', lambda: self._mode not in (None, Mode.ESTOP), lambda: None)
+                self._expect(time.monotonic() + self._config.startup_timeout_s, '')
+                self._poll = self._poll_ready
             case session.ResetArm(seed):
                 self._report('resetting', episodes_done=len(self._run.episodes()))
                 self._call(ResetArm, ResetArm.Request(seed=seed))
             case session.AwaitStart():
                 self._start_pressed = not self._config.wait_for_start
                 self._report('waiting for start' if self._config.wait_for_start else 'starting')
-                self._wait("the pad's start button", lambda: self._start_pressed or self._retrain, lambda: not self._retrain)
+                self._poll = self._poll_start
             case session.OpenBag(path, episode_id, metadata):
                 self._steps = 0
                 self._report('starting', iteration=metadata['iteration'], episode=metadata['episode'])
@@ -156,16 +159,6 @@ class SessionNode(Node):
         self._report('complete' if code == 0 else 'failed', message=message)
         self._poll, self._deadline = None, float('inf')
         rclpy.try_shutdown()
-
-    def _wait(self, what: str, condition: Callable[[], bool], reply: Callable[[], object]) -> None:
-        """Go on once `condition` holds, however long a person takes."""
-        self._waiting_for = what
-
-        def poll() -> None:
-            if condition():
-                self._advance(reply())
-
-        self._poll = poll
 
     def _on_timer(self) -> None:
         if time.monotonic() > self._deadline:
@@ -242,6 +235,22 @@ class SessionNode(Node):
         self._report('training', detail=feedback.phase, epoch=feedback.epoch, epochs=feedback.epochs, losses=feedback.losses_json)
 
     # ------------------------------------------------------------------ what the session watches
+
+    def _poll_ready(self) -> None:
+        """Go on once every node is heard and no emergency stop is latched, however long a person takes to reset it."""
+        missing = [name for name in HEARD if not self.count_publishers(name)]
+        if missing:
+            self._waiting_for = f'{missing[0]}: nobody publishes it; see the logs of the nodes'
+            self._report('waiting for nodes', detail=missing[0])
+        elif self._mode is Mode.ESTOP:
+            self._deadline = float('inf')
+            self._report('stopped', detail='reset the emergency stop to go on')
+        elif self._mode is not None:
+            self._advance(None)
+
+    def _poll_start(self) -> None:
+        if self._start_pressed or self._retrain:
+            self._advance(not self._retrain)
 
     def _expect_step(self) -> None:
         self._expect(time.monotonic() + STEP_TIMEOUT_S, f'step: nothing for {STEP_TIMEOUT_S:.0f} s; see the log of teleop_node')

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'mile_ros': {'mile_msgs'},
     'mile_policy_node': {'mile_ros', 'mile_learner', 'mile_msgs'},
     'mile_teleop': {'mile_ros', 'mile_learner', 'mile_msgs'},
-    'mile_sim': {'mile_policy_node', 'mile_ros', 'mile_learner', 'mile_msgs'},
+    'mile_sim': {'mile_teleop', 'mile_policy_node', 'mile_ros', 'mile_learner', 'mile_msgs'},
     'mile_bringup': {'mile_sim', 'mile_teleop', 'mile_policy_node', 'mile_ros', 'mile_learner', 'mile_msgs'},
 }
 ROS_MODULES = {'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs', 'builtin_interfaces', 'rcl_interfaces', 'action_msgs', 'ament_index_python'}
