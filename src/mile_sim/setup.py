@@ -17,5 +17,11 @@ setup(
     maintainer_email='maintainers@mile.invalid',
     description='The simulated WidowX 250s, its block-insertion task, expert and simulated operator.',
     license='Apache-2.0',
-    entry_points={'console_scripts': []},
+    entry_points={
+        'console_scripts': [
+            'film = mile_sim.film:main',
+            'operator_node = mile_sim.operator_node:main',
+            'sim_node = mile_sim.sim_node:main',
+        ]
+    },
 )

@@ -136,6 +136,8 @@ _EE_ORIGIN = (0.043 + 0.023 + 0.027575, 0.0, 0.0)
 _BASE_MASS = 0.538736
 _GRIPPER_BAR_MASS = 0.034199
 _FINGER_MASS = 0.016246
+_HORN_RADIUS_M = 0.014
+_HORN_ARM_M = 0.024
 
 
 def joint_limits() -> NDArray[np.float64]:
@@ -151,6 +153,13 @@ def finger_position(opening: float) -> float:
 def pad_opening(finger: float) -> float:
     """Opening between the pads [m] for a position of the left finger joint [m]."""
     return 2 * (finger - PAD_OFFSET_M)
+
+
+def gripper_angle(finger: float) -> tuple[float, float]:
+    """Angle of the gripper's motor [rad] and its change per distance [rad/m] for a position of the left finger joint [m]: a crank drive."""
+    cosine = (_HORN_RADIUS_M**2 + finger**2 - _HORN_ARM_M**2) / (2 * _HORN_RADIUS_M * finger)
+    slope = 1 / (2 * _HORN_RADIUS_M) - (_HORN_RADIUS_M**2 - _HORN_ARM_M**2) / (2 * _HORN_RADIUS_M * finger**2)
+    return math.asin(cosine), slope / math.sqrt(1 - cosine**2)
 
 
 def _inertia_in_link_frame(link: Link) -> list[float]:

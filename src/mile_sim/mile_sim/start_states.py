@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from mile_sim.errors import SimError
+
 _RANGE = 10_000_000
 _PER_SEED = 1_000
 
@@ -32,6 +34,6 @@ def state_seeds(purpose: Purpose, seed: int, count: int) -> range:
     """`count` (at most 1000) state seeds for `purpose`; different ones for the next 10 000 values of `seed`."""
     if not 0 < count <= _PER_SEED:
         msg = f'start states: got {count}, expected 1 to {_PER_SEED}'
-        raise ValueError(msg)
+        raise SimError(msg)
     first = purpose * _RANGE + seed % (_RANGE // _PER_SEED) * _PER_SEED
     return range(first, first + count)

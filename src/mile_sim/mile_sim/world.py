@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mile_learner.config import Config, option
 from mile_policy_node.kinematics import Kinematics
+from mile_sim.errors import SimError
 from mile_sim.model import ARM_JOINTS, EE_SITE, FINGER_JOINTS, finger_position, pad_opening
 from mile_sim.scene import BLOCK, BOX, SceneConfig, build_model
 
@@ -81,7 +82,7 @@ class World:
         joints, reached = self._kinematics.inverse(state.end_effector, HOME_JOINTS)
         if not reached:
             msg = f'start state {state_seed}: got end effector {state.end_effector}, expected a place within reach; change StartConfig'
-            raise ValueError(msg)
+            raise SimError(msg)
         finger = finger_position(self.scene.block_width_m)
         mujoco.mj_resetData(self.model, self.data)
         self.data.mocap_pos[self._mocap] = [*state.hole, self.scene.lid_height_m]

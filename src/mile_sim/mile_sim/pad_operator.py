@@ -1,0 +1,60 @@
+"""The simulated operator with a pad in its hands: what it sees in, axes and buttons out. Free of ROS; the clock is injected."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from mile_learner.history import HistoryStack
+from mile_learner.step import ACTION_DIM, Array
+from mile_sim.operator import Operator
+from mile_teleop.pad import PadMapping
+
+_AT_REST = (0.0,) * ACTION_DIM
+
+
+class PadOperator:
+    """Presses the takeover button and moves the sticks so that the arbiter's own mapping reads the action that the operator means."""
+
+    def __init__(self, operator: Operator, mapping: PadMapping, *, observation_dim: int, period_s: float, speed: float, seed: int) -> None:
+        """An operator that watches one tick per `period_s` of task time, on a clock that runs `speed` times slower than the task."""
+        self._operator = operator
+        self._mapping = mapping
+        self._period_s = period_s
+        self._speed = speed
+        self._seed = seed
+        self._seen = HistoryStack(operator.history, observation_dim)
+        self._recorded = HistoryStack(operator.history, observation_dim)
+        self._episode_id = ''
+        self._next_tick = -np.inf
+        self._in_control = False
+
+    def on_status(self, episode_id: str) -> None:
+        """Which episode runs; empty: none."""
+        if episode_id == self._episode_id:
+            return
+        self._episode_id = episode_id
+        self._seen.reset()
+        self._recorded.reset()
+        self._next_tick, self._in_control = -np.inf, False
+        seed = np.random.SeedSequence([self._seed, zlib.crc32(episode_id.encode())])
+        self._operator.reset(int(seed.generate_state(1)[0]))
+
+    def on_step(self, observation: Array, robot_action: Array, *, robot_acted: bool) -> None:
+        """One recorded tick: observation (d,), a_r (4,), and whether a_r was carried out; teaches what the robot does."""
+        stacked = self._recorded.push(observation)
+        if robot_acted:
+            self._operator.watch(stacked, robot_action)
+
+    def press(self, observation: Array | None, now: float) -> tuple[list[float], list[int]]:
+        """Axes and buttons at the clock's `now` [s]; the observation (d,) is None where nothing can be seen: then it lets go."""
+        if not self._episode_id or observation is None:
+            self._in_control = False
+            return self._mapping.press(_AT_REST)
+        if now >= self._next_tick:
+            self._next_tick = max(self._next_tick, now - self._period_s / self._speed) + self._period_s / self._speed
+            self._in_control = self._operator.decide(self._seen.push(observation), now * self._speed).intervening
+        if not self._in_control:
+            return self._mapping.press(_AT_REST)
+        return self._mapping.press(self._operator.action(observation).tolist(), takeover=True)
