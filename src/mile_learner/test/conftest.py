@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mile_learner.bags import STEP_TYPE, encode_metadata
+from mile_learner.bench.tasks import TASKS
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.step import Gate, Mode, Source, Step
@@ -108,3 +110,14 @@ def make_step() -> Callable[..., Step]:
 def write_episode() -> Callable[..., Path]:
     """Writes a bag: write_episode(path, steps, **metadata)."""
     return _write_episode
+
+
+@pytest.fixture
+def toy_task(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of `bench_toy.TASK` in the registry; preparations of it are kept for the whole test session."""
+    folder = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(filter(None, [folder, os.environ.get('PYTHONPATH')])))
+    monkeypatch.setitem(TASKS, 'point', 'bench_toy:TASK')
+    monkeypatch.setenv('MILE_HOME', str(tmp_path_factory.getbasetemp() / 'home'))
+    return 'point'

@@ -202,16 +202,15 @@ class Prepared:
         """How every part was made, with hashes; making what is missing."""
         path = self.folder / 'account.json'
         if not path.is_file():
-            humans = {gate: dataclasses.asdict(self.dial(gate)) for gate in GATES}
             account = {
                 'task': self.task.name,
                 'seed': self.seed,
                 'config': self.config.to_mapping(),
                 'initial_recipe': self.task.initial.to_mapping(),
+                'starts': {name: len(states) for name, states in self.starts.items()},
                 'expert': self.expert_result,
                 'initial': dict(self.initial.manifest.metrics),
-                'humans': humans,
-                'starts': {name: len(states) for name, states in self.starts.items()},
+                'humans': {gate: dataclasses.asdict(self.dial(gate)) for gate in GATES},
             }
             files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith('.'))
             account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mile_learner.bench.humans import GATES
 from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
@@ -148,6 +149,7 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
         LearnerError: unknown names.
     """
     check_names(tasks, tuple(TASKS), 'task')
+    check_names(humans, GATES, 'human')
     check_names([parse_method(method)[0] for method in methods], tuple(METHODS), 'method')
     cells = []
     for seed in range(seeds):

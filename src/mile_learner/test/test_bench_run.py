@@ -1,0 +1,252 @@
+"""A comparison from start to report, on a task and with a method of one's own: pairing, resuming, failures, processes, Ray."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mile_learner.bench import cli
+from mile_learner.bench.cells import RunOptions
+from mile_learner.bench.prepare import prepare, prepared_path
+from mile_learner.bench.report import make_report
+from mile_learner.bench.results import read_results
+from mile_learner.bench.run import prepare_all, run_comparison
+from mile_learner.bench.suites import Cell, cells_of, parse_method, suite_named
+from mile_learner.errors import LearnerError
+from mile_learner.methods import METHODS
+
+OPTIONS = RunOptions(test=6)
+HUMANS = ('as_published', 'delayed')
+
+
+@pytest.fixture
+def own_method(monkeypatch: pytest.MonkeyPatch, toy_task: str) -> str:
+    """What adding a method takes: one entry in the registry."""
+    from bench_toy import Shift
+
+    monkeypatch.setitem(METHODS, 'shift', Shift())
+    return toy_task
+
+
+def _cells(task: str, suite: str = 'single', methods: Sequence[str] = ('shift',), seeds: int = 2) -> list[Cell]:
+    return cells_of(suite_named(suite), tasks=[task], humans=HUMANS, methods=methods, seeds=seeds)
+
+
+def _run(out: Path, cells: Sequence[Cell], options: RunOptions = OPTIONS) -> list[str]:
+    from bench_toy import TINY
+
+    return run_comparison(out, cells, options, TINY, workers=1, progress=False)
+
+
+def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench_toy import TINY
+
+    prepared = prepare(toy_task, 0, TINY)
+    account = prepared.account()
+    assert 0.1 <= account['initial']['success'] <= 0.4
+    assert account['expert']['success'] >= 0.8
+    for gate, dial in account['humans'].items():
+        assert dial['rate'] < 0.3, gate
+    starts = prepared.starts
+    assert len({*starts['train'], *starts['tune'], *starts['test']}) == TINY.train + TINY.tune + TINY.test
+    assert prepare(toy_task, 1, TINY).starts['test'] == starts['test']
+    assert not set(prepare(toy_task, 1, TINY).starts['train']) & set(starts['train'])
+    assert 'differs from the paper' in (prepared.folder / 'account.md').read_text()
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+    again = prepare(toy_task, 0, TINY).account()
+    weights = [name for name in account['sha256'] if name.endswith('safetensors')]
+    assert weights
+    assert [again['sha256'][name] for name in weights] == [account['sha256'][name] for name in weights]
+    assert again['humans'] == account['humans']
+
+
+def test_an_interrupted_preparation_goes_on(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench_toy import TINY
+
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+
+    def interrupt(part: str) -> None:
+        if part.startswith('human'):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(toy_task, 0, TINY, note=interrupt)
+    made = prepared_path(toy_task, 0, TINY) / 'initial' / 'manifest.json'
+    before = made.stat().st_mtime_ns
+    notes: list[str] = []
+    prepare(toy_task, 0, TINY, note=notes.append)
+    assert made.stat().st_mtime_ns == before
+    assert not any(note.startswith('initial') for note in notes)
+
+
+def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> None:
+    methods = ('shift', 'shift[shift=0.5]')
+    assert _run(tmp_path, _cells(own_method, methods=methods)) == []
+    results = {(c.method, c.human, c.seed): c for c in read_results(tmp_path)}
+    for human in HUMANS:
+        data = {(method, seed): results[method, human, seed].of('fit')[0]['data'] for method in methods for seed in (0, 1)}
+        assert data[methods[0], 0] == data[methods[1], 0] != data[methods[0], 1]
+        starts = {tuple(r['start'] for r in results[method, human, seed].of('test')) for method in methods for seed in (0, 1)}
+        assert len(starts) == 1
+    same = [results['shift', human, 0].score(1) for human in HUMANS]
+    assert same == [results['no_training', 'nobody', 0].score(0)] * 2, 'a method that changes nothing scores what the initial policy does'
+
+
+def test_a_killed_comparison_resumes_and_others_options_are_refused(own_method: str, tmp_path: Path) -> None:
+    cells = _cells(own_method)
+    assert _run(tmp_path, cells[:2]) == []
+    whole = {path: path.stat().st_mtime_ns for path in (tmp_path / 'cells').glob('*.jsonl')}
+    (tmp_path / 'cells' / f'.{cells[2].name}.part').write_text('{"kind": "torn')
+    assert _run(tmp_path, cells) == []
+    assert len(list((tmp_path / 'cells').iterdir())) == len(cells)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in whole.items())
+    with pytest.raises(LearnerError, match='other options'):
+        _run(tmp_path, cells, RunOptions(test=5))
+
+
+def test_a_failing_method_fails_its_cells_alone_and_is_tried_again(
+    own_method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = _cells(own_method, seeds=1)
+    works = type(METHODS['shift']).fit
+
+    def breaks(*_: object, **__: object) -> None:
+        msg = 'broken on purpose'
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(type(METHODS['shift']), 'fit', breaks)
+    failed = _run(tmp_path, cells)
+    assert failed == [cell.name for cell in cells if cell.method == 'shift']
+    assert 'broken on purpose' in (tmp_path / 'failed' / f'{failed[0]}.txt').read_text()
+    monkeypatch.setattr(type(METHODS['shift']), 'fit', works)
+    assert _run(tmp_path, cells) == []
+    assert not list((tmp_path / 'failed').iterdir())
+
+
+def test_iterations_accumulate_and_the_report_follows_from_the_records(own_method: str, tmp_path: Path) -> None:
+    cells = _cells(own_method, suite='widowx', methods=('shift', 'mile[epochs=2]'))
+    from bench_toy import TINY
+
+    assert run_comparison(tmp_path, cells, OPTIONS, TINY.__class__(**{**TINY.to_mapping(), 'train': 18}), workers=1, progress=False) == []
+    result = next(c for c in read_results(tmp_path) if c.method == 'shift')
+    steps = [r['steps'] for r in result.of('fit')]
+    assert steps == list(np.cumsum([sum(r['steps'] for r in result.of('collect', i)) for i in range(1, 7)]))
+    assert result.tested() == [1, 2, 3, 4, 5, 6]
+    report = make_report(tmp_path)
+    first = report['comparisons'][0]['tasks'][own_method]['methods']
+    assert list(first) == ['mile[epochs=2]', 'shift', 'no_training', 'expert']
+    raw = [[r['success'] for r in c.of('test', 6)] for c in read_results(tmp_path) if c.method == 'shift' and c.human == HUMANS[0]]
+    assert first['shift'][-1]['mean'] == pytest.approx(np.mean(raw))
+    assert first['shift'][-1]['low'] <= first['shift'][-1]['mean'] <= first['shift'][-1]['high']
+    assert set(report['comparisons'][0]['against']) == {'shift', 'no_training', 'expert'}
+    assert json.loads((tmp_path / 'report.json').read_text())['comparisons'][0]['human'] == HUMANS[0]
+    assert {path.name for path in (tmp_path / 'figures').iterdir()} == {f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent')}
+
+
+def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:
+    demos = [cell for cell in _cells(own_method, suite='demos', seeds=1) if cell.demonstrations in (0, 2)]
+    prediction = _cells(own_method, suite='prediction', methods=('mile[epochs=3]',), seeds=1)
+    assert _run(tmp_path, [*demos, *prediction]) == []
+    results = read_results(tmp_path)
+    two = next(c for c in results if c.demonstrations == 2)
+    assert len(two.of('demonstration')) == 2
+    assert two.spent(1) == sum(r['interventions'] for r in [*two.of('demonstration'), *two.of('collect')])
+    records = [r for c in results if c.suite == 'prediction' for r in c.of('prediction')]
+    assert {r['predictor'] for r in records} >= {'mile[epochs=3]', 'majority', 'previous_rate'}
+    assert {r['iteration'] for r in records} == {2, 3, 4, 5}
+    numbers = make_report(tmp_path)['predictions'][0]['tasks'][own_method]
+    assert numbers['majority']['steps'] == numbers['previous_rate']['steps'] > 0
+
+
+@pytest.mark.slow
+def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) -> None:
+    from bench_toy import TINY
+
+    cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
+    for out, workers in ((tmp_path / 'one', 1), (tmp_path / 'two', 2)):
+        assert prepare_all([toy_task], 1, TINY, workers=workers, progress=False)[1] == {}
+        assert run_comparison(out, cells, OPTIONS, TINY, workers=workers, progress=False) == []
+    for path in (tmp_path / 'one' / 'cells').iterdir():
+        one, two = (
+            [r for r in map(json.loads, p.read_text().splitlines()) if r['kind'] != 'fit']
+            for p in (path, tmp_path / 'two' / 'cells' / path.name)
+        )
+        assert one == two
+
+
+@pytest.mark.slow
+def test_the_same_cells_on_a_local_ray_of_two_workers(toy_task: str, tmp_path: Path) -> None:
+    pytest.importorskip('ray')
+    from bench_toy import TINY
+
+    cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
+    assert run_comparison(tmp_path, cells, OPTIONS, TINY, workers=2, ray='local', progress=False) == []
+    assert {c.method for c in read_results(tmp_path)} == {'mile[epochs=2]', 'no_training', 'expert'}
+
+
+@pytest.mark.slow
+def test_the_command_compares_on_lunar_lander(tmp_path: Path) -> None:
+    environment = {**os.environ, 'MILE_HOME': str(tmp_path / 'home'), 'OMP_NUM_THREADS': '1'}
+    base = [sys.executable, '-m', 'mile_learner.bench.cli']
+    out = tmp_path / 'out'
+    run = subprocess.run(
+        [*base, 'run', 'single', '--tasks', 'lunar_lander', '--seeds', '2', '--quick', '--workers', '2', '--out', str(out), '--json'],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)['failed'] == []
+    report = subprocess.run([*base, 'report', str(out)], env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert report.returncode == 0, report.stderr
+    for account in (tmp_path / 'home' / 'bench').glob('*/account.json'):
+        found = json.loads(account.read_text())
+        assert 0.1 <= found['initial']['success'] <= 0.4
+        assert found['expert']['success'] >= 0.8
+        assert found['expert']['return'] >= 200
+
+
+@pytest.mark.parametrize('text', ['mile[', 'mile[a]', 'a b', ''])
+def test_method_texts_that_are_refused(text: str) -> None:
+    with pytest.raises(LearnerError, match='expected "name"'):
+        parse_method(text)
+
+
+def test_method_options() -> None:
+    assert parse_method('mile[intervention_weight=0.5, std_gradient=true]') == ('mile', {'intervention_weight': 0.5, 'std_gradient': True})
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['run', 'singel', '--out', 'x'], 'expected one of single'),
+        (['run', 'single', '--out', 'x', '--tasks', 'lunar'], 'expected one of lunar_lander'),
+        (['run', 'single', '--out', 'x', '--methods', 'milo'], 'expected one of'),
+        (['run', 'single', '--out', 'x', '--humans', 'nobody'], 'expected one of as_published'),
+        (['report', 'no-such-folder'], 'holds no whole cell'),
+        (['prepare', '--register', 'point=bench_toy'], 'NAME=MODULE:ATTRIBUTE'),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    assert cli.main(parser.parse_args(arguments)) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count('\n') == 1
+    assert not list(tmp_path.iterdir())

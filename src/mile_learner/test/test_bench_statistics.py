@@ -1,0 +1,72 @@
+"""Statistics and scores against values worked out by hand, and the interval's coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mile_learner.bench.prediction import reliability, scores
+from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
+
+
+def test_interquartile_mean_leaves_out_a_quarter_on_each_side() -> None:
+    assert interquartile_mean(np.array([0.0, 1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0, 100.0])) == pytest.approx(3.5)
+
+
+def test_probability_of_improvement_counts_pairs_and_ties() -> None:
+    x, y = [np.array([1.0, 2.0, 3.0])], [np.array([2.0, 2.0])]
+    assert probability_of_improvement(x, y)[0] == pytest.approx((0 + 0.5 + 1) / 3)
+    assert probability_of_improvement(y, x)[0] == pytest.approx(1 - 0.5)
+    two = probability_of_improvement([np.ones(3), np.zeros(3)], [np.zeros(3), np.ones(3)])
+    assert two[0] == pytest.approx(0.5)
+
+
+def test_stratified_interval_of_the_mean_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(60):
+        low, high = interval([rng.normal(0.0, 1.0, 20), rng.normal(10.0, 1.0, 20)], mean, seed=trial)
+        covered += low <= 5.0 <= high
+        assert high - low < 1.0, 'tasks are strata: the distance between them must not widen the interval'
+    assert 50 <= covered <= 60
+
+
+def test_one_seed_has_no_interval() -> None:
+    assert all(math.isnan(end) for end in interval([np.array([0.5])]))
+
+
+def test_paired_difference_sees_through_the_spread_of_the_seeds() -> None:
+    y = np.array([0.1, 0.5, 0.9, 0.2])
+    value, low, high = paired_difference([y + 0.1], [y])
+    assert (value, low, high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_scores_by_hand() -> None:
+    p, nu = np.array([0.9, 0.8, 0.4, 0.1]), np.array([1, 0, 1, 0])
+    found = scores(p, nu)
+    assert found['log_loss'] == pytest.approx(-np.log([0.9, 0.2, 0.4, 0.9]).mean())
+    assert found['brier'] == pytest.approx((0.01 + 0.64 + 0.36 + 0.01) / 4)
+    assert found['accuracy'] == found['balanced_accuracy'] == 0.5
+    assert found['average_precision'] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+
+def test_average_precision_of_a_constant_is_the_rate() -> None:
+    assert scores(np.full(10, 0.3), np.arange(10) < 3)['average_precision'] == pytest.approx(0.3)
+
+
+def test_scores_with_one_class_say_so() -> None:
+    found = scores(np.full(4, 0.2), np.zeros(4))
+    assert math.isnan(found['balanced_accuracy'])
+    assert math.isnan(found['average_precision'])
+    assert found['log_loss'] == pytest.approx(-math.log(0.8))
+
+
+def test_reliability_of_a_calibrated_predictor_is_the_diagonal() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(size=20_000)
+    curve = reliability(p, rng.uniform(size=p.size) < p)
+    assert len(curve) == 10
+    assert sum(count for _, _, count in curve) == p.size
+    assert all(abs(expected - observed) < 0.05 for expected, observed, _ in curve)

@@ -1,0 +1,76 @@
+"""Every task: the same start state from the same seed whatever happened before, and the contract of `Task.make`."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mile_learner.bench.tasks import TASKS, Task, as_observation, environments, get_task
+from mile_learner.errors import LearnerError
+
+pytest.importorskip('metaworld')
+NAMES = tuple(TASKS)
+
+
+def _play(task: Task, seed: int, steps: int, bias: float = 0.0) -> tuple[np.ndarray, list[float], dict]:
+    env, expert = environments(task, 1)[0], task.expert(bias)
+    observation, info = env.reset(seed=seed)
+    seen, rewards = [as_observation(task, observation)], []
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(expert(env, seen[-1]))
+        seen.append(as_observation(task, observation))
+        rewards.append(float(reward))
+        if terminated or truncated:
+            break
+    return np.stack(seen), rewards, info
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_same_seed_same_episode_after_another_history(name: str) -> None:
+    task = get_task(name)
+    first = _play(task, 7, 30)
+    _play(task, 8, 13, bias=0.3)
+    again = _play(task, 7, 30)
+    np.testing.assert_array_equal(first[0], again[0])
+    assert first[1] == again[1]
+    other = _play(task, 8, 0)[0]
+    assert np.abs(other[0] - first[0][0]).max() > 1e-3
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_expert_succeeds_and_warns_of_nothing(name: str) -> None:
+    task = get_task(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        successes = [_play(task, seed, task.horizon)[2]['success'] for seed in range(5)]
+    assert sum(successes) >= 4
+
+
+def test_meta_world_ends_at_its_horizon_without_an_error() -> None:
+    task = get_task('button_press')
+    env = environments(task, 1)[0]
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(4, np.float32))[2:4] for _ in range(task.horizon)]
+    assert not any(terminated or truncated for terminated, truncated in ends[:-1])
+    assert ends[-1] == (False, True)
+
+
+def test_own_task(toy_task: str) -> None:
+    assert get_task(toy_task).input_dim == 8
+    assert _play(get_task(toy_task), 3, 40)[2]['success']
+
+
+@pytest.mark.parametrize(('where', 'words'), [('no_such_module:TASK', 'cannot be imported'), ('math:pi', 'expected a Task')])
+def test_what_is_no_task_is_refused(monkeypatch: pytest.MonkeyPatch, where: str, words: str) -> None:
+    monkeypatch.setattr('mile_learner.bench.tasks.TASKS', {'bad': where})
+    with pytest.raises(LearnerError, match=words):
+        get_task('bad')
+    with pytest.raises(LearnerError, match='expected one of bad'):
+        get_task('good')
+
+
+def test_an_observation_of_another_length_is_refused() -> None:
+    with pytest.raises(LearnerError, match='expected \\(8,\\)'):
+        as_observation(get_task('lunar_lander'), np.zeros(7))
