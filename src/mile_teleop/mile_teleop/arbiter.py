@@ -58,7 +58,7 @@ class Arbiter:
         self._clock = clock
         self._gripper_per_tick = config.gripper_speed / rate_hz
         self._gripper_range_m = (gripper_closed_m, gripper_open_m)
-        self._pad = PadWatch(mapping, config.pad_timeout_s, config.pad_frozen_s)
+        self._pad = PadWatch(mapping, config.pad_timeout_s, config.pad_lost_s)
         self._policy = Watchdog('policy', config.policy_timeout_s)
         self._arm = Watchdog('arm', config.arm_timeout_s)
         self._takeover = Takeover(config.takeover, config.hand_back_grace_s / speed)
@@ -236,7 +236,7 @@ class Arbiter:
             begin_tick: a tick is about to begin.
             pressed: the person just engaged the takeover button.
         """
-        if self._pad.fault(now):
+        if self._pad.loss(now):
             self._takeover.lose_pad()
         mode, reason = self._verdict(now)
         if mode is Mode.AUTONOMOUS and self._mode is Mode.HUMAN:

@@ -50,23 +50,25 @@ class PadChange:
 class PadWatch:
     """Follows a pad and tells a live one from a lost one.
 
-    A pad is lost when it is silent, when its device is gone, when its messages do not fit the mapping, and when its state stays
-    exactly the same for `frozen_s` while a button is down or a stick is deflected: when a wireless link dies, the joystick driver
-    repeats the last state for ever with fresh stamps (ros-drivers/joystick_drivers issue 92). Buttons count as pressed only if they go
-    down on a live pad.
+    A pad that is silent, whose device is gone, or whose messages do not fit the mapping is not obeyed. Nor is one whose state stays
+    exactly the same for `lost_s` while a button is down or a stick is deflected: when a wireless link dies, the joystick driver
+    repeats the last state for ever with fresh stamps (ros-drivers/joystick_drivers issue 92). All of these lose the pad, but for a
+    silence of less than `lost_s`, after which it goes on where it was. On a lost pad that comes back, a button counts as pressed or
+    released only once that happens on the live pad.
 
     Args:
         mapping: what the pad's messages mean.
-        timeout_s: a silence longer than this loses the pad; a message older than this is ignored [s].
-        frozen_s: how long a state other than rest may stay the same [s].
+        timeout_s: a pad silent for longer is not obeyed; a message older than this is ignored [s].
+        lost_s: a pad silent for longer is lost, and so is one whose state, if not at rest, stays the same for longer [s].
     """
 
-    def __init__(self, mapping: PadMapping, timeout_s: float, frozen_s: float) -> None:
+    def __init__(self, mapping: PadMapping, timeout_s: float, lost_s: float) -> None:
         self._mapping = mapping
         self._timeout_s = timeout_s
-        self._frozen_s = frozen_s
-        self._watchdog = Watchdog('pad', timeout_s)
-        self._frozen = f'pad: nothing changed for more than {frozen_s:g} s though it is not at rest; is its link dead?'
+        self._lost_s = lost_s
+        self._silence = Watchdog('pad', timeout_s)
+        self._long_silence = Watchdog('pad', lost_s)
+        self._frozen = f'pad: nothing changed for more than {lost_s:g} s though it is not at rest; is its link dead?'
         self._stamp = -math.inf
         self._state: tuple[tuple[float, ...], tuple[int, ...]] | None = None
         self._changed = -math.inf
@@ -91,9 +93,10 @@ class PadWatch:
         estop = Button.ESTOP in received.held
         if wall - stamp > self._timeout_s or (stamp <= self._stamp <= wall):
             return PadChange(estop=estop)
-        lost = self.fault(now) != ''
+        lost = self.loss(now) != ''
         self._stamp, self._error = stamp, error
-        self._watchdog.feed(now)
+        self._silence.feed(now)
+        self._long_silence.feed(now)
         state = (tuple(axes), tuple(buttons))
         if state != self._state:
             self._state, self._changed = state, now
@@ -104,14 +107,18 @@ class PadWatch:
             return PadChange(estop=estop)
         return PadChange(received.held - before, before - received.held, estop)
 
-    def fault(self, now: float) -> str:
-        """Why the pad is not obeyed; empty if it is."""
+    def loss(self, now: float) -> str:
+        """Why the pad is lost; empty if it is not."""
         if self._error:
             return self._error
         at_rest = self._input.motion == (0.0, 0.0, 0.0) and self._state is not None and not any(self._state[1])
-        if not at_rest and now - self._changed > self._frozen_s:
+        if not at_rest and now - self._changed > self._lost_s:
             return self._frozen
-        return self._watchdog.fault(now)
+        return self._long_silence.fault(now)
+
+    def fault(self, now: float) -> str:
+        """Why the pad is not obeyed; empty if it is."""
+        return self.loss(now) or self._silence.fault(now)
 
     @property
     def input(self) -> PadInput:

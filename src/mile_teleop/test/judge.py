@@ -23,7 +23,7 @@ class Judge(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig(hand_back_grace_s=0.15, pad_frozen_s=1.0)
+        self.rig = Rig(hand_back_grace_s=0.15, pad_lost_s=1.0)
         self.seen = 0
         self.due = math.inf
         self.running = self.episode_id = ''

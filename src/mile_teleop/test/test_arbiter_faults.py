@@ -69,7 +69,7 @@ def test_a_silent_source_holds_the_arm(silent: str) -> None:
 
 
 def test_a_pad_that_repeats_one_state_with_a_button_down_is_lost() -> None:
-    rig = Rig(pad_frozen_s=1.0)
+    rig = Rig(pad_lost_s=1.0)
     rig.live()
     for _ in range(20):
         rig.cycle(T, motion=(0.7, 0.0, 0.0))
@@ -88,8 +88,36 @@ def test_a_pad_that_repeats_one_state_with_a_button_down_is_lost() -> None:
     assert rig.mode() is Mode.AUTONOMOUS
 
 
+@pytest.mark.parametrize(('still_held', 'mode'), [(True, Mode.HUMAN), (False, Mode.AUTONOMOUS)])
+def test_a_short_silence_in_a_takeover_holds_and_then_goes_on(still_held: bool, mode: Mode) -> None:
+    rig = Rig()
+    rig.live()
+    rig.cycle(T)
+    for _ in range(10):
+        rig.arm()
+        rig.tick()
+        rig.answer()
+    assert rig.mode() is Mode.HOLD
+    for _ in range(5):
+        rig.cycle(*([T] if still_held else []))
+    assert rig.mode() is mode
+
+
+def test_a_long_silence_in_a_takeover_loses_the_pad() -> None:
+    rig = Rig()
+    rig.live()
+    rig.cycle(T)
+    for _ in range(25):
+        rig.arm()
+        rig.tick()
+        rig.answer()
+    for _ in range(5):
+        rig.cycle()
+    assert rig.status.reason == 'the pad was lost during a takeover; press takeover to go on'
+
+
 def test_a_pad_at_rest_may_repeat_itself() -> None:
-    rig = Rig(pad_frozen_s=1.0)
+    rig = Rig(pad_lost_s=1.0)
     rig.live()
     for _ in range(30):
         rig.cycle()

@@ -194,7 +194,7 @@ def test_it_shakes_where_it_has_motors_and_only_there(device: PadDevice) -> None
 
 def test_a_frozen_pad_is_noticed_though_its_messages_keep_coming(device: PadDevice) -> None:
     """A dead wireless link: the driver keeps the last state; what is repeated is fresh but never changes."""
-    watch = PadWatch(PadMapping(PS3), timeout_s=0.5, frozen_s=2.0)
+    watch = PadWatch(PadMapping(PS3), timeout_s=0.5, lost_s=2.0)
     pad = plug_in(device)
     now = 0.0
 
