@@ -157,7 +157,8 @@ def _describe(status: dict[str, Any]) -> str:
     """The session's status in a few words."""
     phase = status.get('phase', 'starting')
     if phase == 'training':
-        return f'iteration {status["iteration"]}: training {status.get("epoch", 0)}/{status.get("epochs", "?")}'
+        epochs = f'{status["epoch"]}/{status["epochs"]}' if status.get('epochs') else status['detail']
+        return f'iteration {status["iteration"]}: training {epochs}'
     if phase == 'episode':
         return f'iteration {status["iteration"]} episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps'
     return f'{phase}: {status["detail"]}' if status.get('detail') else str(phase)

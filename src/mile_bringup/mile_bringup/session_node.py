@@ -149,7 +149,7 @@ class SessionNode(Node):
                 self._call(CloseBag, CloseBag.Request(outcome=outcome, steps=steps, discard=discard), lambda reply: reply.message)
             case session.Train(iteration):
                 self._retrain = False
-                self._report('training', iteration=iteration)
+                self._report('training', iteration=iteration, epoch=0, epochs=0)
                 self._train()
 
     def _finish(self, code: int, message: str) -> None:
