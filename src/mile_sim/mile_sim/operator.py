@@ -6,7 +6,7 @@ At every control tick in which the robot acts, the operator wants to take over w
 
 where pi_h = N(mu, s^2) is the expert and N(m, r^2) the operator's mental model of the robot; the robot's own action is never looked at. A
 reaction delay later it presses the button, and then keeps control for a minimum time and until its own model says that the robot would do
-fine again. Both are what a person does and Eq. 2 leaves out.
+fine again, where keeping control costs less than taking it. These are what a person does and Eq. 2 leaves out.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ class OperatorConfig(Config):
     watch_memory: int = option(300, doc='how many of the last ticks it remembers', ge=1)
     hand_noise: float = option(0.05, doc='standard deviation of its hand around that action', ge=0.0, le=1.0)
     reaction_s: float = option(0.2, doc='from wanting to take over until the button is down [s]', ge=0.0, le=5.0)
-    hold_s: float = option(1.0, doc='shortest takeover [s]', ge=0.0, le=60.0)
-    release_probability: float = option(0.1, doc='hands back when it would take over with less than this probability', ge=0.0, le=1.0)
+    hold_s: float = option(1.5, doc='shortest takeover [s]', ge=0.0, le=60.0)
+    hold_cost: float = option(0.3, doc='cost of keeping control, as a fraction of c (and its scale as one of sigma)', gt=0.0, le=1.0)
+    release_probability: float = option(0.1, doc='hands back when it would keep control with less than this probability', ge=0.0, le=1.0)
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,19 @@ class Operator:
         self._press_at: float | None = None
         self._hold_until: float | None = None
 
-    def probability(self, stacked: Array) -> float:
-        """p(nu=1|s) for the stacked observation (H*d,), newest last."""
+    def probability(self, stacked: Array, cost: float = 1.0) -> float:
+        """p(nu=1|s) for the stacked observation (H*d,), newest last, with c and sigma times `cost`."""
         intention = torch.from_numpy(self._expert.intention(self._newest(stacked)))[None]
         with torch.inference_mode():
             mean, log_std = self.mental_model(torch.from_numpy(stacked)[None])
-            return float(intervention_probability(intention, self._log_std, mean, log_std, self.config.c, self.config.sigma))
+            c, sigma = cost * self.config.c, cost * self.config.sigma
+            return float(intervention_probability(intention, self._log_std, mean, log_std, c, sigma))
 
     def decide(self, stacked: Array, time_s: float) -> Decision:
         """Watch one tick at `time_s` [s] (of any clock): the stacked observation (H*d,), newest last."""
         probability = self.probability(stacked)
         if self._hold_until is not None:
-            if time_s >= self._hold_until and probability < self.config.release_probability:
+            if time_s >= self._hold_until and self.probability(stacked, self.config.hold_cost) < self.config.release_probability:
                 self._hold_until = None
         elif self._press_at is None and self._rng.random() < probability:
             self._press_at = time_s + self.config.reaction_s

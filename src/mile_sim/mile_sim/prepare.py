@@ -63,7 +63,7 @@ class PrepareConfig(Config):
     selection_episodes: int = option(100, doc='start states on which the success is measured', ge=1, le=1000)
     familiarisation_episodes: int = option(100, doc='rollouts from which the mental model is cloned', ge=2, le=1000)
     pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
-    target_ratio: float = option(0.2, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
+    target_ratio: float = option(0.22, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
     agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where robot and human agree', gt=0.0, lt=0.5)
     sigma_to_c: float = option(0.2, doc='sigma as a fraction of c', gt=0.0, le=1.0)
     hidden: tuple[int, ...] = option((128, 128), doc='widths of the hidden layers', ge=1)
@@ -78,7 +78,7 @@ def mile_home() -> Path:
 
 def prepared_folder(task: TaskConfig, seed: int, config: PrepareConfig | None = None) -> Path:
     """Where `prepare` puts, or has put, its results; everything that shapes them is in the hash."""
-    parts = (task, config or PrepareConfig(), ExpertConfig(), SceneConfig(), StartConfig())
+    parts = (task, config or PrepareConfig(), ExpertConfig(), OperatorConfig(c=0.0, sigma=1.0), SceneConfig(), StartConfig())
     content = json.dumps([RECIPE, *(part.to_mapping() for part in parts)], sort_keys=True)
     return mile_home() / 'prepared' / f'{task.name}-{seed}-{hashlib.sha256(content.encode()).hexdigest()[:10]}'
 

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 import rclpy
 import torch
-from mile_msgs.msg import ArmState, Scene, TeleopStatus
+from mile_msgs.msg import ArmState, Scene, Step, TeleopStatus
 from mile_msgs.srv import ResetArm
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState, Joy
 
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_policy_node.kinematics import Kinematics
-from mile_ros.qos import COMMAND, IMAGE, LATCHED, SENSOR
+from mile_ros.qos import COMMAND, IMAGE, LATCHED, RECORD, SENSOR
 from mile_sim.expert import Expert, ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 from mile_teleop.pad import Button, PadConfig, PadMapping
@@ -137,6 +137,7 @@ def test_the_operator_presses_the_pad_while_an_episode_runs(listener: Listener, 
     arm_states = listener.create_publisher(ArmState, 'arm_state', SENSOR)
     scenes = listener.create_publisher(Scene, 'scene', SENSOR)
     statuses = listener.create_publisher(TeleopStatus, 'teleop_status', LATCHED)
+    steps = listener.create_publisher(Step, 'step', RECORD)
     listener.listen(Joy, 'joy', SENSOR)
 
     def show_world() -> None:
@@ -158,6 +159,10 @@ def test_the_operator_presses_the_pad_while_an_episode_runs(listener: Listener, 
         statuses.publish(TeleopStatus(episode_id='iter_00/episode_000'))
         listener.until(lambda heard: Button.TAKEOVER in read(heard).held, 'the takeover')
         np.testing.assert_allclose(read(listener.heard).motion, Expert().intention(seen)[:3], atol=1e-4)
+        step = Step(episode_id='iter_00/episode_000', observation=seen.tolist(), robot_action=[0.0, 0.0, 0.0, -1.0])
+        step.source = Step.SOURCE_POLICY
+        for step.index in range(20):
+            steps.publish(step)
         statuses.publish(TeleopStatus(episode_id=''))
         listener.until(lambda heard: not read(heard).held, 'the hand-back')
 
