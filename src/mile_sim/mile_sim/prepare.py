@@ -12,6 +12,7 @@ intervenes. Every finished stage is kept, so that an interrupted preparation goe
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -84,7 +85,7 @@ def prepared_folder(task: TaskConfig, seed: int, config: PrepareConfig | None = 
 
 
 def prepare(task: TaskConfig, seed: int, config: PrepareConfig | None = None, *, workers: int = 2) -> Path:
-    """Make what is not there yet, with progress on standard error, and return its folder.
+    """Make what is not there yet, with progress on standard error, and return its folder; one process at a time, others wait for it.
 
     Raises:
         SimError: no severity of the teacher's perception error led into the success band.
@@ -95,17 +96,31 @@ def prepare(task: TaskConfig, seed: int, config: PrepareConfig | None = None, *,
         return folder
     work = folder.with_name(f'{folder.name}.unfinished')
     work.mkdir(parents=True, exist_ok=True)
-    with episode_runner(task, workers) as run:
-        preparation = Preparation(task, seed, config, work, run)
-        policy = preparation.initial_policy()
-        preparation.operator(policy)
-    for leftover in work.iterdir():
-        if leftover.name not in (INITIAL_VERSION, OPERATOR_FOLDER):
-            shutil.rmtree(leftover)
-    sync_folder(work)
-    work.rename(folder)
-    sync_folder(folder.parent)
+    with _locked(work):
+        if folder.is_dir():
+            return folder
+        with episode_runner(task, workers) as run:
+            preparation = Preparation(task, seed, config, work, run)
+            policy = preparation.initial_policy()
+            preparation.operator(policy)
+        for leftover in work.iterdir():
+            if leftover.name not in (INITIAL_VERSION, OPERATOR_FOLDER):
+                shutil.rmtree(leftover)
+        sync_folder(work)
+        work.rename(folder)
+        sync_folder(folder.parent)
     return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds this folder, and hold it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True)
