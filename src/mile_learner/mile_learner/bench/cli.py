@@ -1,4 +1,4 @@
-"""`mile bench prepare | run | report`: the arguments, and what each prints. Imports what is heavy only when it is needed."""
+"""`mile bench prepare | run | report | rollouts`: the arguments, and what each prints. Imports what is heavy only when it is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = tuple[dict[str, Any], str, int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the three commands and their options; `main` runs what was parsed."""
+    """Add the commands and their options; `main` runs what was parsed."""
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     prepare = commands.add_parser('prepare', help='initial policies, experts, mental models, humans and start states, from seeds')
     run = commands.add_parser('run', help='run the cells of a comparison; resumes one that was interrupted')
@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
     run.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
     run.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
-    run.add_argument(
-        '--episodes', type=int, default=None, metavar='N', help='test episodes per tested policy (default: 100; 20 with --quick)'
-    )
+    run.add_argument('--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 20 with --quick)')
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
     for command in (prepare, run):
         command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")
@@ -35,8 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         command.add_argument('--quick', action='store_true', help='little of everything, to see that it works; the numbers mean nothing')
         command.add_argument('--register', nargs='+', default=[], metavar='NAME=MODULE:ATTRIBUTE', help='tasks of your own')
+    rollouts = commands.add_parser('rollouts', help='episodes per second: a loop, a batch in lockstep, and processes')
+    rollouts.add_argument('task', metavar='TASK', help='which task')
+    rollouts.add_argument('--episodes', type=_positive, default=64, metavar='N', help='episodes per way (default: 64)')
+    rollouts.add_argument('--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)')
+    rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
-    for command in (prepare, run, report):
+    for command in (prepare, run, report, rollouts):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
 
 
@@ -68,7 +71,7 @@ def execute(args: argparse.Namespace) -> Answer:
         LearnerError, ConfigError: bad input, in one line.
     """
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
-    return {'prepare': _prepare, 'run': _run, 'report': _report}[args.command](args)
+    return {'prepare': _prepare, 'run': _run, 'report': _report, 'rollouts': _rollouts}[args.command](args)
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
@@ -113,6 +116,14 @@ def _report(args: argparse.Namespace) -> Answer:
 
     report = make_report(args.out)
     return report, (args.out / 'report.md').read_text(encoding='utf-8'), 0
+
+
+def _rollouts(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.speed import rollout_speed
+
+    rates = rollout_speed(args.task, episodes=args.episodes, workers=args.workers, preparation=_preparation(quick=args.quick))
+    lines = [f'{name:10} {rate:8.1f} episodes/s  {rate / rates["loop"]:5.2f} x the loop' for name, rate in rates.items()]
+    return {'episodes_per_second': rates, 'workers': args.workers}, '\n'.join(lines), 0
 
 
 def _preparation(*, quick: bool) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mile_learner.bench.suites import NO_HUMAN
+from mile_learner.bench.suites import NO_HUMAN, REFERENCES
 from mile_learner.errors import LearnerError
 
 Scores = NDArray[np.float64]
@@ -87,13 +87,13 @@ class Table:
     @property
     def tasks(self) -> list[str]:
         """In the order of their names."""
-        return sorted({cell.task for cell in self.cells if cell.human != NO_HUMAN})
+        return sorted({cell.task for cell in self.cells if cell.human == self.human})
 
     @property
     def methods(self) -> list[str]:
         """MILE first, then by name; the references last."""
-        names = {cell.method for cell in self.cells if cell.human != NO_HUMAN}
-        references = [name for name in ('no_training', 'expert') if any(cell.method == name for cell in self.cells)]
+        names = {cell.method for cell in self.cells} - set(REFERENCES)
+        references = [name for name in REFERENCES if any(cell.method == name for cell in self.cells)]
         return [*sorted(names, key=lambda name: (not name.startswith('mile'), name)), *references]
 
     def cells_of(self, task: str, method: str) -> list[CellResult]:
@@ -123,17 +123,10 @@ class Table:
 
 def tables(results: Sequence[CellResult]) -> list[Table]:
     """Everything that is to be compared with each other."""
-    keys = sorted({(r.suite, r.human, r.demonstrations) for r in results if r.human != NO_HUMAN})
-    return [
-        Table(
-            suite,
-            human,
-            count,
-            [
-                r
-                for r in results
-                if r.suite == suite and r.human in (human, NO_HUMAN) and (r.demonstrations == count or r.human == NO_HUMAN)
-            ],
-        )
-        for suite, human, count in keys
-    ]
+    keys = {(r.suite, r.human, r.demonstrations) for r in results if r.human != NO_HUMAN}
+    keys |= {(r.suite, NO_HUMAN, 0) for r in results if all(r.suite != suite for suite, _, _ in keys)}
+    found = []
+    for suite, human, count in sorted(keys):
+        chosen = [r for r in results if r.suite == suite and (r.human == NO_HUMAN or (r.human, r.demonstrations) == (human, count))]
+        found.append(Table(suite, human, count, chosen))
+    return found

@@ -121,7 +121,7 @@ def run_comparison(
     planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
     done = sum(planned.values()) - sum(planned[cell] for cell in missing)
     failed = []
-    outcomes = on_ray(run_job, jobs, ray) if ray else on_processes(run_job, jobs, workers)
+    outcomes = on_ray(run_job, jobs, ray, workers) if ray else on_processes(run_job, jobs, workers)
     with tqdm(total=sum(planned.values()), initial=done, unit='episode', disable=not progress, smoothing=0.05) as bar:
         for outcome in outcomes:
             if outcome is not None:

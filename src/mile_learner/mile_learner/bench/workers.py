@@ -57,13 +57,14 @@ def on_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers
         pool.shutdown(cancel_futures=True)
 
 
-def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str) -> Iterator[Result | None]:
+def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str, workers: int) -> Iterator[Result | None]:
     """The same on a Ray cluster, one core per job.
 
     Args:
         function: of one job; this repository must be importable on the cluster's machines.
         jobs: sent to them.
         address: 'local' starts Ray here; 'auto' and 'ray://host:port' join a cluster.
+        workers: of a local Ray; a cluster has its own.
 
     Raises:
         LearnerError: Ray is not installed.
@@ -73,7 +74,8 @@ def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str)
     except ImportError as error:
         msg = 'ray: is not installed; `pip install ray` into this environment, or use the processes of this machine (--workers)'
         raise LearnerError(msg) from error
-    ray.init(address=None if address == 'local' else address, log_to_driver=False)
+    where = {'num_cpus': workers} if address == 'local' else {'address': address}
+    ray.init(**where, log_to_driver=False)
     try:
         remote = ray.remote(num_cpus=1)(function)
         pending = [remote.remote(job) for job in jobs]
