@@ -2,7 +2,7 @@
 
 A teacher that sees the hole in a slightly wrong place demonstrates; a policy cloned from it reaches the hole and fails by a millimetre or
 two. How wrongly the teacher sees is searched until the clone's success, measured on start states of its own, lies in the band. The
-operator's mental model is cloned from rollouts of that policy, and its c and sigma are set by bisection on pilot episodes in which it
+operator's mental model is cloned from those rollouts, and its c and sigma are set by bisection on pilot episodes in which it
 intervenes. Every finished stage is kept, so that an interrupted preparation goes on where it was.
 
     $MILE_HOME/prepared/<task>-<seed>-<hash>/v000/       the policy version (mile_learner.bundle)
@@ -14,10 +14,12 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from tqdm import tqdm
 
 from mile_learner.bundle import Bundle, Manifest, read_manifest
 from mile_learner.config import Config, option
-from mile_learner.files import sync_folder
+from mile_learner.files import sync_folder, write_atomically
 from mile_learner.history import stack_episode
 from mile_learner.intervention import probability_floor
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
@@ -61,8 +63,7 @@ class PrepareConfig(Config):
     band_low: float = option(0.15, doc='lowest measured success of the initial policy; its true one is to be 0.1 to 0.4', ge=0.0, lt=1.0)
     band_high: float = option(0.33, doc='highest measured success of the initial policy', gt=0.0, le=1.0)
     candidates: int = option(8, doc='most severities that are tried', ge=1)
-    selection_episodes: int = option(100, doc='start states on which the success is measured', ge=1, le=1000)
-    familiarisation_episodes: int = option(100, doc='rollouts from which the mental model is cloned', ge=2, le=1000)
+    selection_episodes: int = option(100, doc='start states on which the success is measured', ge=2, le=1000)
     pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
     target_ratio: float = option(0.22, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
     agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where robot and human agree', gt=0.0, lt=0.5)
@@ -104,7 +105,9 @@ def prepare(task: TaskConfig, seed: int, config: PrepareConfig | None = None, *,
             policy = preparation.initial_policy()
             preparation.operator(policy)
         for leftover in work.iterdir():
-            if leftover.name not in (INITIAL_VERSION, OPERATOR_FOLDER):
+            if leftover.is_file():
+                leftover.unlink()
+            elif leftover.name not in (INITIAL_VERSION, OPERATOR_FOLDER):
                 shutil.rmtree(leftover)
         sync_folder(work)
         work.rename(folder)
@@ -185,6 +188,7 @@ class Preparation:
             'episodes': len(tried),
             'teacher_success': float(np.mean([episode.success for episode in shown])),
         }
+        write_rollouts(tried, self.work / f'{folder.name}.npz')
         Bundle(policy, None, dataclasses.replace(manifest, metrics=metrics)).save(folder)
         return folder
 
@@ -193,9 +197,8 @@ class Preparation:
         if (self.work / INITIAL_VERSION).is_dir():
             return
         config, bundle = self.config, Bundle.load(candidate)
-        seeds = state_seeds(Purpose.FAMILIARISATION, self.seed, config.familiarisation_episodes)
-        seen = self.run(player(candidate), seeds, 'getting to know the policy')
-        observations, actions = [episode.observations for episode in seen], [episode.robot_actions for episode in seen]
+        with np.load(candidate.with_name(f'{candidate.name}.npz')) as seen:
+            observations, actions = (np.split(seen[name], seen['ends'][:-1]) for name in ('observations', 'actions'))
         operators, learners = (self.cloned(observations, actions, config.mental_epochs, stream) for stream in (1, 2))
         draft = Operator(
             OperatorConfig(c=_C_LARGEST, sigma=_C_LARGEST * config.sigma_to_c),
@@ -266,6 +269,18 @@ def smallest_c(sigma_to_c: float, agreement_probability: float) -> float:
             return float(c)
     msg = f'agreement_probability: {agreement_probability} is not reached with sigma = {sigma_to_c} c; choose a smaller sigma_to_c'
     raise SimError(msg)
+
+
+def write_rollouts(episodes: Sequence[Rollout], path: Path) -> None:
+    """Keep what the robot saw and did in whole episodes, one after another, and where each ends."""
+    content = io.BytesIO()
+    np.savez(
+        content,
+        observations=np.concatenate([episode.observations for episode in episodes]),
+        actions=np.concatenate([episode.robot_actions for episode in episodes]),
+        ends=np.cumsum([len(episode.observations) for episode in episodes]),
+    )
+    write_atomically(path, content.getvalue())
 
 
 def ratio(episodes: Sequence[Rollout]) -> float:

@@ -3,9 +3,8 @@
 | purpose | state seeds |
 |---|---|
 | demonstration | 0 to 10 million: the initial policy is cloned from them |
-| selection | 10 to 20 million: the initial policy's success is measured on them |
-| familiarisation | 20 to 30 million: the operator learns there what the initial policy does |
-| pilot | 30 to 40 million: c and sigma of the operator are calibrated on them |
+| selection | 10 to 20 million: the initial policy's success is measured on them, and the operator gets to know it |
+| pilot | 20 to 30 million: c and sigma of the operator are calibrated on them |
 | evaluation | from 1000 million (`mile eval`) |
 
 A deployment draws its start states by hashing its own seed, the iteration and the episode over all 2^32.
@@ -26,8 +25,7 @@ class Purpose(IntEnum):
 
     DEMONSTRATION = 0
     SELECTION = 1
-    FAMILIARISATION = 2
-    PILOT = 3
+    PILOT = 2
 
 
 def state_seeds(purpose: Purpose, seed: int, count: int) -> range:
