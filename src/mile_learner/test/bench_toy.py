@@ -21,7 +21,7 @@ from mile_learner.methods.base import InterventionData
 from mile_learner.methods.training import Report
 from mile_learner.step import Array
 
-TINY = PrepareConfig(train=12, tune=10, test=6, demonstrations=10, epochs=40, mental_episodes=5, mental_epochs=5, pilots=3, trials=5)
+TINY = PrepareConfig(train=12, tune=10, test=6, epochs=40, mental_episodes=5, mental_epochs=5, pilots=3, trials=5)
 HORIZON = 40
 
 
@@ -65,7 +65,7 @@ TASK = Task(
     discrete=False,
     horizon=HORIZON,
     expert=PointExpert,
-    initial=InitialRecipe(guess=0.15, limit=1.0, noise=0.05),
+    initial=InitialRecipe(guess=0.15, limit=1.0, demonstrations=10, longest=30, noise=0.05),
     history=2,
     hidden=(32, 32),
     offline_episodes=3,

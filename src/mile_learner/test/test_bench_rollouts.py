@@ -30,19 +30,27 @@ def _same(a: Sequence[Episode], b: Sequence[Episode]) -> None:
         np.testing.assert_allclose(one.executed_action, other.executed_action, atol=1e-5)
 
 
-def test_lockstep_and_processes_give_the_episodes_of_a_loop(prepared: Prepared) -> None:
-    starts = prepared.starts['test']
-    humans = [prepared.human('delayed') for _ in range(3)]
-    common = {'bundle': prepared.initial, 'expert': prepared.expert}
-    loop = list(run_episodes(prepared.task, starts, supervisor=humans[0], batch=1, **common))
-    lockstep = list(run_episodes(prepared.task, starts, supervisor=humans[1], batch=4, **common))
+def test_lockstep_gives_the_episodes_of_a_loop(prepared: Prepared) -> None:
+    loop, lockstep = (_play(prepared, batch=batch) for batch in (1, 4))
     assert any(e.onsets for e in loop)
     assert len({len(e.reward) for e in loop}) > 1, 'episodes of different length, or the test is too easy'
     _same(loop, lockstep)
+
+
+@pytest.mark.slow
+def test_processes_give_the_episodes_of_a_loop(prepared: Prepared) -> None:
     seen: list[int] = []
+    starts, human = prepared.starts['test'], prepared.human('delayed')
     with RolloutPool(2) as pool:
-        _same(loop, pool.run('point', starts, supervisor=humans[2], batch=3, progress=seen.append, **common))
+        found = pool.run('point', starts, bundle=prepared.initial, expert=prepared.expert, supervisor=human, batch=3, progress=seen.append)
+    _same(_play(prepared, batch=1), found)
     assert sum(seen) == len(starts)
+
+
+def _play(prepared: Prepared, *, batch: int) -> list[Episode]:
+    human = prepared.human('delayed')
+    starts = prepared.starts['test']
+    return list(run_episodes(prepared.task, starts, bundle=prepared.initial, expert=prepared.expert, supervisor=human, batch=batch))
 
 
 def test_training_data_of_episodes(prepared: Prepared) -> None:

@@ -27,7 +27,7 @@ def account_text(account: Mapping[str, Any]) -> str:
         f'- Expert: success {expert["success"]:.2f}, return {expert["return"]:.1f}, {expert["steps"]:.0f} steps on {config["tune"]} tuning '
         'states.',
         f'- Initial policy: success {initial["success"]:.2f}, return {initial["return"]:.1f} on the same states; clone of '
-        f'{config["demonstrations"]} episodes of an expert with error {initial["bias"]:.3g} '
+        f'{initial["demonstrations"]} episodes of an expert with error {initial["bias"]:.3g} '
         f'(tried, with success: {", ".join(f"{bias:.3g}: {rate:.2f}" for bias, rate in initial["tried"])}).',
         f'- Mental model: clone of {config["mental_episodes"]} episodes of the initial policy.',
         f'- Start states: {", ".join(f"{count} {name}" for name, count in account["starts"].items())}; disjoint; tune and test are '

@@ -53,8 +53,8 @@ class PrepareConfig(Config):
     high: float = option(0.4, doc='greatest success of the initial policy', ge=0.0, le=1.0)
     expert: float = option(0.8, doc='least success of the expert', ge=0.0, le=1.0)
     attempts: int = option(10, doc='initial policies that are tried', ge=1)
-    demonstrations: int = option(20, doc='episodes that the initial policy is cloned from', ge=1)
-    epochs: int = option(60, doc='passes over them', ge=1)
+    share: float = option(1.0, doc='share of the demonstrations in the recipe of the initial policy', gt=0.0, le=1.0)
+    epochs: int = option(60, doc='most passes over them', ge=1)
     mental_episodes: int = option(100, doc='episodes of the initial policy that the human has watched (paper: 100)', ge=1)
     mental_epochs: int = option(20, doc='passes over them', ge=1)
     pilots: int = option(8, doc='pilot episodes per trial of a dial', ge=1)
@@ -63,7 +63,7 @@ class PrepareConfig(Config):
     human_episodes: int = option(60, doc='discrete actions: episodes that the human policy is cloned from', ge=1)
 
 
-QUICK = PrepareConfig(train=40, tune=20, test=20, demonstrations=10, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
+QUICK = PrepareConfig(train=40, tune=20, test=20, share=0.5, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
 
 
 def bench_home() -> Path:
@@ -226,14 +226,14 @@ class Prepared:
         for attempt in range(self.config.attempts):
             self._note(f'initial policy, attempt {attempt + 1}')
             rng = np.random.default_rng(self.seed_of(0, attempt))
-            starts = (rng.integers(10**6, size=self.config.demonstrations) + 5 * 10**8).tolist()
+            starts = (rng.integers(10**6, size=round(self.config.share * recipe.demonstrations)) + 5 * 10**8).tolist()
             teacher = self.demonstrator(recipe.noise, seed=self.seed_of(1, attempt))
-            demonstrations = self.play(starts, supervisor=teacher, expert=self.task.expert(bias))
-            bundle = self._clone(demonstrations, self.config.epochs, self.seed_of(10, attempt))
+            demonstrations = [e.cut(recipe.longest) for e in self.play(starts, supervisor=teacher, expert=self.task.expert(bias))]
+            bundle = self._clone(demonstrations, self.config.epochs, self.seed_of(10, attempt), oracle=True)
             result = summary(self.play(self.starts['tune'], bundle=bundle))
             tried.append((bias, result['success']))
             if self.config.low <= result['success'] <= self.config.high:
-                metrics = result | {'bias': bias, 'tried': tried}
+                metrics = result | {'bias': bias, 'demonstrations': len(starts), 'tried': tried}
                 bundle.manifest = dataclasses.replace(bundle.manifest, metrics=metrics, seed=self.seed)
                 return bundle
             low, high = (bias, high) if result['success'] > self.config.high else (low, bias)

@@ -5,6 +5,7 @@ The result of an episode depends on its start state, the policy, the human and t
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
@@ -71,6 +72,12 @@ class Episode:
     def onsets(self) -> int:
         """How often the human took over."""
         return int(np.diff(self.intervening.astype(int), prepend=0).clip(0).sum())
+
+    def cut(self, steps: int) -> Episode:
+        """Its first steps."""
+        names = ('robot_action', 'human_action', 'oracle_action', 'intervening', 'reward')
+        parts = {name: getattr(self, name)[:steps] for name in names}
+        return dataclasses.replace(self, observations=self.observations[: steps + 1], **parts)
 
     def record(self) -> dict[str, Any]:
         """The raw result, ready for JSON."""

@@ -10,7 +10,7 @@ A new task is a gymnasium environment, an expert and a recipe for the initial po
         def __call__(self, env: gymnasium.Env, observation: Array) -> Array: ...
 
     TASK = Task(name='my_task', make=make, observation_layout=('x', 'v'), action_dim=1, discrete=False, horizon=100,
-                expert=MyExpert, initial=InitialRecipe(guess=0.5, limit=2.0))
+                expert=MyExpert, initial=InitialRecipe(guess=0.5, limit=2.0, longest=50))
 
     # anywhere before use, or on the command line: mile bench run single --register my_task=my_tasks:TASK
     register_task('my_task', 'my_tasks:TASK')
@@ -53,6 +53,8 @@ class InitialRecipe(Config):
 
     guess: float = option(doc='size of the error to begin with; its unit is for the expert to say', gt=0.0)
     limit: float = option(doc='size at which the expert surely fails', gt=0.0)
+    demonstrations: int = option(20, doc='episodes of it that are cloned, with the actions that it means', ge=1)
+    longest: int = option(doc='steps after which a demonstration is cut, so that one that is stuck does not outweigh the others', ge=1)
     noise: float = option(0.1, doc='noise on its actions while it demonstrates, for coverage', ge=0.0)
 
 

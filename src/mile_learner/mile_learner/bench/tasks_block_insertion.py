@@ -43,6 +43,6 @@ TASK = Task(
     discrete=False,
     horizon=HORIZON,
     expert=BlockExpert,
-    initial=InitialRecipe(guess=0.07, limit=0.4),
+    initial=InitialRecipe(guess=0.07, limit=0.4, longest=100),
     cdf_ratio=100 / 70,
 )

@@ -60,7 +60,7 @@ TASK = Task(
     discrete=True,
     horizon=HORIZON,
     expert=HeuristicExpert,
-    initial=InitialRecipe(guess=0.25, limit=0.7),
+    initial=InitialRecipe(guess=0.25, limit=0.7, longest=400),
     hidden=(64, 64),
     cdf_ratio=1 / 3,
     offline_episodes=5,

@@ -90,7 +90,7 @@ class ScriptedExpert:
         return clipped
 
 
-def _task(name: str, environment: str, *, coordinate: int, middle: float, guess: float, cdf_ratio: float) -> Task:
+def _task(name: str, environment: str, *, coordinate: int, middle: float, guess: float, demonstrations: int = 20, cdf_ratio: float) -> Task:
     return Task(
         name=name,
         make=functools.partial(MetaWorldTask, environment),
@@ -99,11 +99,11 @@ def _task(name: str, environment: str, *, coordinate: int, middle: float, guess:
         discrete=False,
         horizon=HORIZON,
         expert=functools.partial(ScriptedExpert, environment, coordinate, middle),
-        initial=InitialRecipe(guess=guess, limit=4.0),
+        initial=InitialRecipe(guess=guess, limit=4.0, demonstrations=demonstrations, longest=200),
         cdf_ratio=cdf_ratio,
     )
 
 
 BUTTON_PRESS = _task('button_press', 'button-press-v3', coordinate=4, middle=0.0, guess=1.2, cdf_ratio=200 / 150)
 DRAWER_OPEN = _task('drawer_open', 'drawer-open-v3', coordinate=4, middle=0.0, guess=1.2, cdf_ratio=75 / 60)
-PEG_INSERT = _task('peg_insert', 'peg-insert-side-v3', coordinate=37, middle=0.55, guess=0.7, cdf_ratio=175 / 75)
+PEG_INSERT = _task('peg_insert', 'peg-insert-side-v3', coordinate=37, middle=0.55, guess=0.3, demonstrations=50, cdf_ratio=175 / 75)
