@@ -177,5 +177,6 @@ def _check(supervisor: Supervisor) -> bool:
         return True
     tail = supervisor.tail(ended.name)
     print(tail, file=sys.stderr)
-    msg = f'{ended.name} ended ({ended.how}): {tail.splitlines()[-1]}'
+    cause = f': {tail.splitlines()[-1]}' if ended.returncode > 0 else ''
+    msg = f'{ended.name} ended ({ended.how}){cause}; its log is {supervisor.log_path(ended.name)}'
     raise BringupError(msg)

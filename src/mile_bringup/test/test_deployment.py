@@ -22,7 +22,7 @@ from mile_sim.expert import ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(600)]
-OPTIONS = {'iterations': 1, 'episodes': 1, 'speed': 3.0, 'time_limit': 4.0, 'seed': 1}
+OPTIONS = {'iterations': 1, 'episodes': 1, 'time_limit': 3.0, 'seed': 1}
 
 
 def run_with_an_untrained_policy(path: Path) -> Run:
