@@ -19,7 +19,7 @@ from mile_learner.bench.prepare import prepare, prepared_path
 from mile_learner.bench.report import make_report
 from mile_learner.bench.results import read_results
 from mile_learner.bench.run import prepare_all, run_comparison
-from mile_learner.bench.suites import Cell, cells_of, parse_method, suite_named
+from mile_learner.bench.suites import SUITES, Cell, cells_of, parse_method, suite_named
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 
@@ -224,6 +224,12 @@ def test_method_texts_that_are_refused(text: str) -> None:
         parse_method(text)
 
 
+def test_every_suite_names_tasks_humans_and_options_that_exist() -> None:
+    for suite in SUITES.values():
+        methods = suite.methods or tuple(METHODS)
+        assert cells_of(suite, tasks=suite.tasks, humans=suite.humans, methods=methods, seeds=1)
+
+
 def test_method_options() -> None:
     assert parse_method('mile[intervention_weight=0.5, std_gradient=true]') == ('mile', {'intervention_weight': 0.5, 'std_gradient': True})
 
@@ -234,6 +240,7 @@ def test_method_options() -> None:
         (['run', 'singel', '--out', 'x'], 'expected one of single'),
         (['run', 'single', '--out', 'x', '--tasks', 'lunar'], 'expected one of lunar_lander'),
         (['run', 'single', '--out', 'x', '--methods', 'milo'], 'expected one of'),
+        (['run', 'single', '--out', 'x', '--methods', 'mile[epoch=3]'], "did you mean 'epochs'"),
         (['run', 'single', '--out', 'x', '--humans', 'nobody'], 'expected one of as_published'),
         (['report', 'no-such-folder'], 'holds no whole cell'),
         (['prepare', '--register', 'point=bench_toy'], 'NAME=MODULE:ATTRIBUTE'),

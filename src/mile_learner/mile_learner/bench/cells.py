@@ -17,7 +17,7 @@ import numpy as np
 from mile_learner.bench.prediction import PREDICTORS, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, prepare
 from mile_learner.bench.rollouts import run_episodes, to_data
-from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, parse_method, predicts, takes
+from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -87,17 +87,13 @@ def _collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, itera
 
 
 def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:
-    """Train the cell's method; the option c_scale multiplies the c that the learner believes in."""
-    name, overrides = parse_method(cell.method)
-    method = METHODS[name]
-    config = method.configure(cell.task)
-    overrides.pop('c_scale', None)
+    """Train the cell's method, and record what it was given and how long it took."""
+    config = configured(cell.method, cell.task)
     if options.quick and 'epochs' in config.to_mapping():
-        overrides['epochs'] = QUICK_EPOCHS
-    config = type(config).from_mapping(config.to_mapping() | overrides, source=cell.method)
+        config = type(config).from_mapping(config.to_mapping() | {'epochs': QUICK_EPOCHS})
     seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])
     began = time.monotonic()
-    bundle = method.fit(data, start, config=config, seed=seed)
+    bundle = METHODS[parse_method(cell.method)[0]].fit(data, start, config=config, seed=seed)
     digest = hashlib.sha256(data.stacked.tobytes() + data.executed_action.tobytes() + data.intervening.tobytes())
     sink(
         {
@@ -120,7 +116,7 @@ def _finite(metrics: Mapping[str, Any]) -> Record:
 
 
 def _start(cell: Cell, prepared: Prepared) -> Bundle:
-    """The initial bundle, with what the learner believes about c."""
+    """The initial bundle, with what the learner believes about c: the option c_scale multiplies it."""
     bundle = prepared.bundle(cell.human)
     scale = parse_method(cell.method)[1].get('c_scale', 1.0)
     bundle.manifest = dataclasses.replace(bundle.manifest, c=bundle.manifest.c * float(scale))

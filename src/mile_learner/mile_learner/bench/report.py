@@ -121,9 +121,10 @@ def comparison_text(entry: Report) -> list[str]:
         lines += [
             f'### {task}, {len(content["seeds"])} seeds',
             '',
-            f"With the human's help the initial policy succeeded in {_percent(content['assisted'])} of the collected episodes.",
-            '',
         ]
+        if not math.isnan(content['assisted']):
+            rate = _percent(content['assisted'])
+            lines += [f"With the human's help the initial policy succeeded in {rate} of the collected episodes.", '']
         with_returns = any('return' in point for points in content['methods'].values() for point in points)
         lines += [
             '| method | iteration | success | interventions |' + (' return |' if with_returns else ''),

@@ -11,6 +11,7 @@ import yaml
 
 from mile_learner.bench.humans import GATES
 from mile_learner.bench.tasks import TASKS, check_names, get_task
+from mile_learner.config import Config
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 
@@ -78,7 +79,9 @@ _SUITES = (
         test_at=(1,),
         methods=(
             'mile',
-            'mile[mental_model_learns=false]',
+            'mile[mental_model=frozen]',
+            'mile[mental_model=noted]',
+            'mile[decisions=onset]',
             'mile[std_gradient=true]',
             'mile[intervention_weight=0]',
             'mile[intervention_weight=0.1]',
@@ -132,6 +135,18 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return match[1], {key.strip(): yaml.safe_load(value) for key, value in pairs}
 
 
+def configured(method: str, task: str) -> Config:
+    """A method's configuration for a task, with the options in its text; c_scale is not the method's, see `mile_learner.bench.cells`.
+
+    Raises:
+        ConfigError: an option that the method does not have, or a value that it does not take.
+    """
+    name, options = parse_method(method)
+    config = METHODS[name].configure(task)
+    own = {key: value for key, value in options.items() if key != 'c_scale'}
+    return type(config).from_mapping(config.to_mapping() | own, source=method)
+
+
 def takes(method: str, task: str) -> bool:
     """Whether a method can be run on a task: discrete actions need one that says so (its attribute `discrete`)."""
     return not get_task(task).discrete or bool(getattr(METHODS[parse_method(method)[0]], 'discrete', False))
@@ -147,10 +162,14 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
 
     Raises:
         LearnerError: unknown names.
+        ConfigError: options of a method that it does not have.
     """
     check_names(tasks, tuple(TASKS), 'task')
     check_names(humans, GATES, 'human')
     check_names([parse_method(method)[0] for method in methods], tuple(METHODS), 'method')
+    for method in methods:
+        for task in tasks:
+            configured(method, task)
     cells = []
     for seed in range(seeds):
         for task in tasks:
