@@ -9,33 +9,15 @@ within the range in which the network was trained.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mile_learner.config import Config, ConfigError, option
+from mile_learner.architecture import Architecture as Architecture
 
 INPUT_CLAMP = 10.0
 
 torch.set_num_threads(1)  # these networks are so small that further threads only spin, and take the cores of the control loop
-
-
-@dataclass(frozen=True)
-class Architecture(Config):
-    """Size and range of one Gaussian MLP."""
-
-    input_dim: int = option(doc='length of the stacked observation', ge=1)
-    action_dim: int = option(doc='length of the action', ge=1)
-    hidden: tuple[int, ...] = option((256, 256), doc='widths of the hidden layers', ge=1)
-    log_std_min: float = option(-2.0, doc='floor of the log standard deviation: exp(-2) = 0.135 of a full-scale action')
-    log_std_max: float = option(1.0, doc='ceiling of the log standard deviation')
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.log_std_min >= self.log_std_max:
-            msg = f'log_std: got min {self.log_std_min} and max {self.log_std_max}, expected min < max'
-            raise ConfigError(msg)
 
 
 class GaussianPolicy(nn.Module):

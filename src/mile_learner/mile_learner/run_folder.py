@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from mile_learner.bundle import MANIFEST_FILE, Manifest, read_manifest
 from mile_learner.config import read_yaml_mapping
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically, write_synced
+from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
 
 RUN_FILE = 'run.yaml'
 METRICS_FILE = 'metrics.jsonl'

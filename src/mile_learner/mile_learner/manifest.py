@@ -1,0 +1,106 @@
+"""Where a policy version comes from, as JSON beside its weights. Needs no torch, so that listing versions is quick."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from mile_learner.architecture import Architecture
+from mile_learner.config import ConfigError
+from mile_learner.errors import LearnerError
+
+MANIFEST_FILE = 'manifest.json'
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec='seconds')
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a policy version comes from and how to run it.
+
+    Attributes:
+        version: name of its folder, e.g. v003.
+        task: name of the task.
+        observation_layout: names of the observation entries before stacking.
+        history: observations stacked.
+        architecture: of the policy.
+        mental_architecture: of the mental model; None where there is none.
+        c: cost of intervening [nats].
+        sigma: scale of the intervention model's CDF [nats].
+        method: what trained it.
+        parent: version whose weights it started from; None for an initial policy.
+        iteration: the last iteration whose episodes it was trained on; None for an initial policy.
+        configuration: of the method.
+        seed: of the training.
+        data: {'episode': id, 'sha256': content hash} per bag.
+        metrics: what training measured.
+        created: when, ISO 8601 in UTC.
+        weights: SHA-256 per weight file.
+    """
+
+    version: str
+    task: str
+    observation_layout: tuple[str, ...]
+    history: int
+    architecture: Architecture
+    mental_architecture: Architecture | None
+    c: float
+    sigma: float
+    method: str
+    parent: str | None = None
+    iteration: int | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    data: tuple[Mapping[str, str], ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    created: str = field(default_factory=now)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], *, source: str) -> Manifest:
+        """Rebuild from JSON.
+
+        Raises:
+            LearnerError: keys are missing or unknown, or an architecture is not valid.
+        """
+        content = dict(values)
+        try:
+            content['observation_layout'] = tuple(content['observation_layout'])
+            content['data'] = tuple(content['data'])
+            content['architecture'] = Architecture.from_mapping(content['architecture'])
+            mental = content['mental_architecture']
+            content['mental_architecture'] = None if mental is None else Architecture.from_mapping(mental)
+            return cls(**content)
+        except (KeyError, TypeError, ConfigError) as error:
+            msg = f'{source}: is not a policy manifest ({error}); the folder was not written by mile, or by another version of it'
+            raise LearnerError(msg) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a version's manifest alone.
+
+    Raises:
+        LearnerError: it is missing or not a manifest.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        values = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        msg = f'{path}: cannot be read ({error.strerror}); expected the folder of a policy version'
+        raise LearnerError(msg) from error
+    except ValueError as error:
+        msg = f'{path}: is not JSON ({error})'
+        raise LearnerError(msg) from error
+    return Manifest.from_mapping(values, source=str(path))
