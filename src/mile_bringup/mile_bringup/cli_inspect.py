@@ -52,13 +52,14 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
 
 
 def _episode_report(path: Path, *, check: bool, plot: Path | None) -> Report:
-    from mile_bringup.plots import timeline
     from mile_learner.bags import read_episode
     from mile_learner.check import check_episode
 
     record = read_episode(path)
     findings = check_episode(record) if check else None
     if plot is not None and record.steps:
+        from mile_bringup.plots import timeline
+
         timeline(record, plot)
     data = {'bag': str(path), 'metadata': dict(record.metadata), **episode_numbers(record)}
     simple = {key: value for key, value in record.metadata.items() if isinstance(value, str)}

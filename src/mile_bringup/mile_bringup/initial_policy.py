@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from mile_bringup.graph import operator_dir
-from mile_learner.bundle import Bundle
 from mile_learner.run_folder import Run
 from mile_learner.task import TaskConfig
-from mile_sim.prepare import INITIAL_VERSION, OPERATOR_FOLDER, prepare
+
+INITIAL_VERSION = 'v000'
 
 
 def ensure_initial_policy(run: Run) -> None:
@@ -21,6 +21,9 @@ def ensure_initial_policy(run: Run) -> None:
     """
     operator = operator_dir(run.path)
     if not run.versions() or not operator.is_dir():
+        from mile_learner.bundle import Bundle
+        from mile_sim.prepare import OPERATOR_FOLDER, prepare
+
         folder = prepare(TaskConfig.from_mapping(run.config['task'], source='run.yaml: task'), int(run.config['seed']))
         if not run.versions():
             Bundle.load(folder / INITIAL_VERSION).save(run.version_path(INITIAL_VERSION))

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mile_bringup.summary import losses_of
 from mile_learner.bags import EpisodeRecord
 from mile_learner.evaluate import wilson_interval
 from mile_learner.files import write_atomically
@@ -68,12 +69,6 @@ def progress(iterations: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axis in (success, ratio, losses):
         axis.set(xlabel='iteration', xticks=numbers)
     _save(figure, path)
-
-
-def losses_of(record: Mapping[str, Any]) -> dict[str, float]:
-    """The losses among what training measured."""
-    training = record.get('training') or {}
-    return {name: value for name, value in training.items() if 'loss' in name and isinstance(value, (int, float))}
 
 
 def _bands(axis: Axes, time: np.ndarray[Any, Any], mode: np.ndarray[Any, Any]) -> None:

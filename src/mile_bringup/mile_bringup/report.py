@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mile_bringup.cli_common import table
-from mile_bringup.plots import losses_of, progress
-from mile_bringup.summary import iteration_table
+from mile_bringup.summary import iteration_table, losses_of
 from mile_learner.files import write_atomically
 from mile_learner.run_folder import Run
 
@@ -21,6 +20,8 @@ def write_report(run: Run) -> tuple[list[Mapping[str, Any]], str]:
     records = iteration_table(run)
     headers, rows = table_rows(records)
     if records:
+        from mile_bringup.plots import progress
+
         picture = run.path / 'report.png'
         progress(records, picture)
         write_atomically(run.path / 'report.html', _html(run.path.name, headers, rows, picture.read_bytes()).encode())

@@ -96,3 +96,9 @@ def iteration_table(run: Run) -> list[Mapping[str, Any]]:
     concluded = {record['iteration']: record for record in run.metrics()}
     episodes = episode_summaries(run)
     return [concluded.get(iteration) or iteration_record(episodes, iteration) for iteration in sorted({e.iteration for e in episodes})]
+
+
+def losses_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """The losses among what training measured."""
+    training = record.get('training') or {}
+    return {name: value for name, value in training.items() if 'loss' in name and isinstance(value, (int, float))}
