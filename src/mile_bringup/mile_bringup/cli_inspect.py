@@ -34,16 +34,17 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
-    from mile_bringup.plots import progress
     from mile_bringup.report import table_rows
     from mile_bringup.summary import episode_summaries, iteration_table
     from mile_learner.check import check_bags
 
     findings = check_bags(of.episodes().values()) if check else None
-    if findings:
+    if findings and any(finding.kind == 'unreadable' for finding in findings):
         return _checked({'run': str(of.path)}, '', findings)
     episodes, iterations = episode_summaries(of), iteration_table(of)
     if plot is not None:
+        from mile_bringup.plots import progress
+
         progress(iterations, plot)
     data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes]}
     headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy')
