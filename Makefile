@@ -25,13 +25,13 @@ PACKAGES := $(filter-out src/mile_msgs/%,$(wildcard src/*/package.xml)) $(wildca
 .DELETE_ON_ERROR:
 .PHONY: help setup build demo test lint types format lock clean FORCE
 
-help:  ## this list
+help:  ## shows this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.packages  ## everything that is needed to run; does nothing when it is done
 build: setup  ## the same: after a change of an interface, a console script, or the list of launch and config files
 
-demo: setup  ## a short deployment in simulation, with training between its two iterations
+demo: setup  ## a short deployment in simulation; cut short it goes on, finished it is reported (remove runs/demo to repeat it)
 	$(BIN)/mile deploy --iterations 2 --episodes 3 --run runs/demo
 
 test: lint types  ## ruff, mypy, and all tests, the quick ones first
