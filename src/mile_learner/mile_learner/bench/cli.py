@@ -13,8 +13,8 @@ Answer = tuple[dict[str, Any], str, int]
 """For --json, for a person, exit code."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the commands and their options; `main` runs what was parsed."""
+def add_arguments(parser: argparse.ArgumentParser) -> Any:
+    """Add the commands and their options, which `main` or `execute` run; returns the subparsers, for further commands."""
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     prepare = commands.add_parser('prepare', help='initial policies, experts, mental models, humans and start states, from seeds')
     run = commands.add_parser('run', help='run the cells of a comparison; resumes one that was interrupted')
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
     for command in (prepare, run, report, rollouts):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
+    return commands
 
 
 def _positive(text: str) -> int:
@@ -60,6 +61,9 @@ def main(args: argparse.Namespace) -> int:
     except (LearnerError, ConfigError) as error:
         print(f'mile bench {args.command}: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f'mile bench {args.command}: interrupted; the same command goes on where it was', file=sys.stderr)
+        return 1
     print(json.dumps(data, allow_nan=False) if args.json else text)
     return code
 
