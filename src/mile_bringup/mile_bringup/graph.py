@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mile_bringup.deployment import Deployment, config_file
+from mile_bringup.deployment import Deployment, config_dir, config_file
+from mile_policy_node.arm import ArmConfig
+from mile_teleop.arbiter_config import ArbiterConfig
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
 
     Raises:
         UsageError: no such pad or parameter file.
+        ConfigError: config/arm_wx250s.yaml or config/teleop.yaml cannot be used.
     """
     task = {'task_file': str(task_file(run_dir))}
     pad = {'pad_file': str(config_file('pad', deployment.pad))}
     speed = {'speed': deployment.speed}
     params_files = (str(config_file('params', deployment.params_file)),) if deployment.params_file else ()
+    arm = ArmConfig.from_yaml(config_dir() / 'arm_wx250s.yaml').to_mapping() | {'backend': deployment.arm}
+    teleop = ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping()
 
     def node(package: str, name: str, *services: str, **parameters: Any) -> NodeSpec:
         return NodeSpec(package, name, name, deployment.namespace, parameters, params_files, services=services)
@@ -73,10 +78,10 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
     }
     return (
         node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
-        node('mile_policy_node', 'arm_node', 'reset_arm', **task, backend=deployment.arm),
+        node('mile_policy_node', 'arm_node', 'reset_arm', **task, **arm),
         operators[deployment.operator],
         node('mile_policy_node', 'policy_node', 'load_policy', **task),
-        node('mile_teleop', 'teleop_node', 'start_episode', 'stop_episode', **task, **pad, **speed),
+        node('mile_teleop', 'teleop_node', 'start_episode', 'stop_episode', **teleop, **task, **pad, **speed),
         node('mile_teleop', 'recorder_node', 'open_bag', 'close_bag'),
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
         node('mile_bringup', 'session_node', 'retrain', **task, **speed, **session),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ament_index_python.packages import PackageNotFoundError
 from mile_bringup import graph, processes
 from mile_bringup.deployment import OPERATORS, Deployment
 from mile_bringup.errors import BringupError, UsageError
+from mile_learner.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = Path('/runs/one')
@@ -44,6 +46,20 @@ def test_what_the_user_chose_reaches_the_nodes() -> None:
 def test_a_pad_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(UsageError, match=r"pad: got 'ps2', expected .*ps3"):
         graph.nodes(Deployment(pad='ps2'), RUN)
+
+
+def test_the_configuration_files_of_arbiter_and_arm_reach_their_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / 'config', tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr('mile_bringup.deployment.config_dir', lambda: tmp_path)
+    monkeypatch.setattr(graph, 'config_dir', lambda: tmp_path)
+    (tmp_path / 'teleop.yaml').write_text('takeover: toggle\n')
+    (tmp_path / 'arm_wx250s.yaml').write_text('joint_margin_rad: 0.1\n')
+    nodes = {node.name: node.parameters for node in graph.nodes(Deployment(), RUN)}
+    assert nodes['teleop_node']['takeover'] == 'toggle'
+    assert nodes['arm_node']['joint_margin_rad'] == 0.1
+    (tmp_path / 'teleop.yaml').write_text('takover: toggle\n')
+    with pytest.raises(ConfigError, match=r"unknown key 'takover'; did you mean 'takeover'"):
+        graph.nodes(Deployment(), RUN)
 
 
 def test_a_nodes_process_gets_its_parameters_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
