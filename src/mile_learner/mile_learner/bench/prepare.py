@@ -47,7 +47,7 @@ class PrepareConfig(Config):
     """How much effort the preparation of one task and seed takes."""
 
     train: int = option(400, doc='start states for collecting', ge=1)
-    tune: int = option(40, doc='start states on which initial policy and expert are measured', ge=1)
+    tune: int = option(100, doc='start states on which initial policy and expert are measured', ge=1)
     test: int = option(100, doc='start states of the comparison; the same for every seed', ge=1)
     low: float = option(0.1, doc='least success of the initial policy', ge=0.0, le=1.0)
     high: float = option(0.4, doc='greatest success of the initial policy', ge=0.0, le=1.0)
