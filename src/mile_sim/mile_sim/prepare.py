@@ -46,7 +46,7 @@ from mile_sim.scene import SceneConfig
 from mile_sim.start_states import Purpose, state_seeds
 from mile_sim.world import StartConfig
 
-RECIPE = 1
+RECIPE = 2
 """Part of the hash: to be raised by whoever changes what the same configuration makes."""
 INITIAL_VERSION = 'v000'
 OPERATOR_FOLDER = 'operator'
@@ -59,14 +59,14 @@ class PrepareConfig(Config):
 
     demonstrations: int = option(40, doc='episodes of the teacher', ge=2, le=1000)
     jitter: float = option(0.15, doc='standard deviation of disturbances during the demonstrations', ge=0.0, le=1.0)
-    offset_m: float = option(0.0017, doc='how far off in y the teacher sees the hole, at severity 1 [m]', ge=0.0, le=0.02)
-    scale_error: float = option(0.03, doc='by what fraction too far from the middle it sees the hole, at severity 1', ge=0.0, le=0.5)
+    offset_m: float = option(0.0025, doc='how far off in y the teacher sees the hole, at severity 1 [m]', ge=0.0, le=0.02)
+    scale_error: float = option(0.045, doc='by what fraction too far from the middle it sees the hole, at severity 1', ge=0.0, le=0.5)
     band_low: float = option(0.15, doc='lowest measured success of the initial policy; its true one is to be 0.1 to 0.4', ge=0.0, lt=1.0)
     band_high: float = option(0.33, doc='highest measured success of the initial policy', gt=0.0, le=1.0)
     candidates: int = option(8, doc='most severities that are tried', ge=1)
     selection_episodes: int = option(100, doc='start states on which the success is measured', ge=2, le=1000)
     pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
-    target_ratio: float = option(0.22, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
+    target_ratio: float = option(0.25, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
     agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where robot and human agree', gt=0.0, lt=0.5)
     sigma_to_c: float = option(0.2, doc='sigma as a fraction of c', gt=0.0, le=1.0)
     hidden: tuple[int, ...] = option((128, 128), doc='widths of the hidden layers', ge=1)

@@ -42,7 +42,7 @@ def build_model(config: SceneConfig) -> mujoco.MjModel:
     spec.option.timestep = config.timestep_s
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = 10.0
+    spec.option.impratio = 100.0  # less lets a gripped block creep under load
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 640, 480
     spec.visual.quality.shadowsize = 1024
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
