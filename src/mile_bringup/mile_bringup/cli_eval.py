@@ -30,9 +30,10 @@ def run(args: argparse.Namespace) -> Report:
     from mile_learner.errors import LearnerError
     from mile_learner.evaluate import evaluate, wilson_interval
     from mile_learner.run_folder import Run
+    from mile_learner.task import TaskConfig
 
     of = Run.open(args.run_dir)
-    task = of.config['task']
+    task = TaskConfig.from_mapping(of.config['task'], source='run.yaml: task')
     names = list(of.versions()) if args.all_versions else [args.version or of.current()]
     unknown = [name for name in names if name not in of.versions()]
     if unknown:
@@ -48,7 +49,15 @@ def run(args: argparse.Namespace) -> Report:
                 bar.set_postfix(success=f'{successes}/{done}')
                 bar.update(done - bar.n)
 
-            outcomes = evaluate(of.version_path(name), task['environment'], seeds, module='mile_sim', workers=args.workers, progress=show)
+            outcomes = evaluate(
+                of.version_path(name),
+                task.environment,
+                seeds,
+                module='mile_sim',
+                options={'task': task},
+                workers=args.workers,
+                progress=show,
+            )
         low, high = wilson_interval(sum(outcomes), len(outcomes))
         results.append(
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ def wilson_interval(successes: int, episodes: int, z: float = 1.959964) -> tuple
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def make_environment(environment: str, module: str | None) -> gymnasium.Env[Any, Any]:
-    """Make a gymnasium environment by its id, after importing the module that registers it.
+def make_environment(environment: str, module: str | None, options: Mapping[str, Any] | None = None) -> gymnasium.Env[Any, Any]:
+    """Make a gymnasium environment by its id, with `options` for its constructor, after importing the module that registers it.
 
     Raises:
         LearnerError: the module cannot be imported or registers no such id.
@@ -39,7 +39,7 @@ def make_environment(environment: str, module: str | None) -> gymnasium.Env[Any,
     try:
         if module is not None:
             importlib.import_module(module)
-        return gymnasium.make(environment, disable_env_checker=True)
+        return gymnasium.make(environment, disable_env_checker=True, **(options or {}))
     except (ImportError, gymnasium.error.Error) as error:
         msg = f'environment {environment!r} of module {module!r}: {" ".join(str(error).split())}'
         raise LearnerError(msg) from error
@@ -51,6 +51,7 @@ def evaluate(
     seeds: Sequence[int],
     *,
     module: str | None = None,
+    options: Mapping[str, Any] | None = None,
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[bool]:
@@ -61,13 +62,14 @@ def evaluate(
         environment: gymnasium id.
         seeds: start states.
         module: to import for its registration of the environment.
+        options: of the environment's constructor.
         workers: processes; 1 runs in this one.
         progress: called with (episodes done, successes so far).
 
     Raises:
         LearnerError: the version or the environment cannot be used.
     """
-    environment_here = make_environment(environment, module)
+    environment_here = make_environment(environment, module, options)
     bundle = Bundle.load(version)
     if workers == 1:
         try:
@@ -76,7 +78,9 @@ def evaluate(
             environment_here.close()
     environment_here.close()
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker, initargs=(version, environment, module)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_prepare_worker, initargs=(version, environment, module, options)
+    ) as pool:
         return _collect(pool.map(_succeeds, seeds), progress)
 
 
@@ -89,9 +93,9 @@ def _collect(results: Iterable[bool], progress: Callable[[int, int], None] | Non
     return successes
 
 
-def _prepare_worker(version: Path, environment: str, module: str | None) -> None:
+def _prepare_worker(version: Path, environment: str, module: str | None, options: Mapping[str, Any] | None) -> None:
     global _worker
-    _worker = (make_environment(environment, module), Bundle.load(version))
+    _worker = (make_environment(environment, module, options), Bundle.load(version))
 
 
 def _succeeds(seed: int) -> bool:
