@@ -21,13 +21,13 @@ from mile_learner.guards import data_warnings, model_warnings
 from mile_learner.intervention import intervention_probability
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
-from mile_learner.methods.mile import Mile, MileConfig, mile_losses
+from mile_learner.methods.mile import Batch, Mile, MileConfig, mile_losses
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.run_folder import Run
 from mile_learner.step import Mode, Source, Step
 from mile_learner.train import train
 
-QUICK = {'epochs': 3}
+QUICK = {'epochs': 3, 'batch_size': 16, 'learning_rate': 1e-3}
 
 
 @pytest.fixture
@@ -143,6 +143,11 @@ def toy_data(seed: int = 0, steps: int = 400) -> InterventionData:
     return InterventionData(stacked, stacked, robot, human, intervening, numbers // 50, numbers % 50, 0 * numbers, flags, flags, flags)
 
 
+def batch_of(data: InterventionData) -> Batch:
+    human_actions, nu = torch.as_tensor(np.nan_to_num(data.human_action)), torch.as_tensor(data.intervening)
+    return Batch(torch.as_tensor(data.stacked), torch.as_tensor(data.robot_action), human_actions, nu, torch.ones_like(nu))
+
+
 def zero_bundle(make_bundle: Callable[..., Bundle]) -> Bundle:
     bundle = make_bundle()
     assert bundle.mental_model is not None
@@ -158,7 +163,7 @@ def zero_bundle(make_bundle: Callable[..., Bundle]) -> Bundle:
 
 def test_mile_learns_when_and_how_the_human_intervenes(make_bundle: Callable[..., Bundle]) -> None:
     start, data = zero_bundle(make_bundle), toy_data()
-    trained = Mile().fit(data, start, config=MileConfig(epochs=150, learning_rate=3e-3, mental_model_learns=False), seed=0)
+    trained = Mile().fit(data, start, config=MileConfig(epochs=150, learning_rate=3e-3, mental_model='frozen'), seed=0)
     action, p = trained.act(data.stacked)
     nu = data.intervening
     assert np.abs(action[nu] - 0.8).mean() < 0.15
@@ -171,12 +176,11 @@ def test_mile_learns_when_and_how_the_human_intervenes(make_bundle: Callable[...
 def test_only_the_policy_gets_the_action_loss_and_the_std_only_where_asked(make_bundle: Callable[..., Bundle]) -> None:
     start, data = make_bundle(), toy_data()
     assert start.mental_model is not None
-    inputs = torch.as_tensor(data.stacked)
-    human, nu = torch.as_tensor(np.nan_to_num(data.human_action)), torch.as_tensor(data.intervening)
+    batch = batch_of(data)
 
     def gradients(config: MileConfig) -> tuple[float, float]:
         assert start.mental_model is not None
-        losses = mile_losses(start.policy, start.mental_model, inputs, human, nu, c=5.0, sigma=3.0, config=config)
+        losses = mile_losses(start.policy, start.mental_model, batch, c=5.0, sigma=3.0, config=config)
         start.policy.zero_grad()
         start.mental_model.zero_grad()
         losses.total.backward()
@@ -199,10 +203,10 @@ def test_only_the_policy_gets_the_action_loss_and_the_std_only_where_asked(make_
 def test_loss_equals_a_hand_calculation(make_bundle: Callable[..., Bundle]) -> None:
     start, data = make_bundle(), toy_data(steps=30)
     assert start.mental_model is not None
-    inputs = torch.as_tensor(data.stacked)
-    human, nu = torch.as_tensor(np.nan_to_num(data.human_action)), torch.as_tensor(data.intervening)
+    batch = batch_of(data)
+    inputs, human, nu = batch.inputs, batch.human_actions, batch.intervening
     config = MileConfig(intervention_weight=0.3, std_gradient=True)
-    losses = mile_losses(start.policy, start.mental_model, inputs, human, nu, c=5.0, sigma=3.0, config=config)
+    losses = mile_losses(start.policy, start.mental_model, batch, c=5.0, sigma=3.0, config=config)
     (mean, log_std), (mental_mean, mental_log_std) = start.policy(inputs), start.mental_model(inputs)
     p = intervention_probability(mean, log_std, mental_mean, mental_log_std, 5.0, 3.0)
     bce = torch.nn.functional.binary_cross_entropy(p, nu.double())
@@ -252,3 +256,48 @@ def test_guards_on_the_data(make_bundle: Callable[..., Bundle]) -> None:
 def test_a_non_finite_policy_is_not_saved(make_bundle: Callable[..., Bundle]) -> None:
     with pytest.raises(LearnerError, match='non-finite'):
         model_warnings(toy_data(), with_models(zero_bundle(make_bundle), log_std=float('nan')))
+
+
+def test_noted_actions_hold_the_policy_where_nobody_intervened(make_bundle: Callable[..., Bundle]) -> None:
+    data = toy_data()
+    options: dict[str, Any] = {'epochs': 60, 'learning_rate': 3e-3, 'calibrate': True}
+    moved = {}
+    for mental_model in ('learned', 'noted'):
+        config = MileConfig(mental_model=mental_model, **options)
+        trained = Mile().fit(data, zero_bundle(make_bundle), config=config, seed=0)
+        moved[mental_model] = np.abs(trained.act(data.stacked)[0][~data.intervening]).mean()
+    assert moved['noted'] < 0.75 * moved['learned']
+    assert trained.manifest.sigma < 3.0  # when the human intervenes is plain in these data, and the fit says so
+    assert trained.mental_model is not None
+    assert np.array_equal(trained.mental_model.state_dict()['input_std'], zero_bundle(make_bundle).policy.input_std)
+
+
+def test_keeping_control_is_no_decision_to_take_over(make_bundle: Callable[..., Bundle]) -> None:
+    """Where the human merely keeps control, doing what the robot does, only decisions=all pushes the policy away from them."""
+    data, start = toy_data(), zero_bundle(make_bundle)
+    nu = data.step >= 30
+    data.stacked[:, 0] = np.where(nu, 3.0, -3.0)  # the policy can tell the two apart
+    agreeing = dataclasses.replace(data, intervening=nu, human_action=np.where(nu[:, None], 0.1, np.nan * np.ones(4)).astype(np.float32))
+    moved = {}
+    for decisions in ('all', 'onset'):
+        config = MileConfig(mental_model='noted', decisions=decisions, epochs=80, learning_rate=3e-3)
+        trained = Mile().fit(agreeing, start, config=config, seed=0)
+        moved[decisions] = np.abs(trained.act(data.stacked)[0][nu] - 0.1).mean()
+    assert moved['onset'] < 0.5 * moved['all']
+
+
+def test_lapse_bounds_the_loss_of_a_surprise(make_bundle: Callable[..., Bundle]) -> None:
+    start, batch = zero_bundle(make_bundle), batch_of(toy_data())
+    assert start.mental_model is not None
+    losses = {}
+    for lapse in (0.0, 0.1):
+        config = MileConfig(intervention_weight=1.0, lapse=lapse)
+        losses[lapse] = mile_losses(start.policy, start.mental_model, batch, c=100.0, sigma=1.0, config=config).total.item()
+    assert losses[0.0] > 1000
+    rate = batch.intervening.double().mean().item()
+    assert losses[0.1] == pytest.approx(-rate * np.log(0.05) - (1 - rate) * np.log(0.95), rel=1e-6)
+
+
+def test_every_task_has_valid_options() -> None:
+    assert Mile().configure('peg_insert').learning_rate == 1e-4
+    assert Mile().configure('something_new') == MileConfig()
