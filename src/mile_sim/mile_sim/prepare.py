@@ -32,7 +32,7 @@ from mile_learner.bundle import Bundle, Manifest, read_manifest
 from mile_learner.config import Config, option
 from mile_learner.files import sync_folder, write_atomically
 from mile_learner.history import stack_episode
-from mile_learner.intervention import probability_floor
+from mile_learner.intervention import log_intervention_probability
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.policy import GaussianPolicy
 from mile_learner.rollout import Rollout
@@ -46,7 +46,7 @@ from mile_sim.scene import SceneConfig
 from mile_sim.start_states import Purpose, state_seeds
 from mile_sim.world import StartConfig
 
-RECIPE = 2
+RECIPE = 3
 """Part of the hash: to be raised by whoever changes what the same configuration makes."""
 INITIAL_VERSION = 'v000'
 OPERATOR_FOLDER = 'operator'
@@ -67,7 +67,8 @@ class PrepareConfig(Config):
     selection_episodes: int = option(100, doc='start states on which the success is measured', ge=2, le=1000)
     pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
     target_ratio: float = option(0.25, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
-    agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where robot and human agree', gt=0.0, lt=0.5)
+    agreement: float = option(0.4, doc='robot and human agree if their actions lie no further apart', ge=0.0, le=2.0)
+    agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where they agree', gt=0.0, lt=0.5)
     sigma_to_c: float = option(0.2, doc='sigma as a fraction of c', gt=0.0, le=1.0)
     hidden: tuple[int, ...] = option((128, 128), doc='widths of the hidden layers', ge=1)
     policy_epochs: int = option(200, doc='most passes over the demonstrations', ge=1)
@@ -236,7 +237,7 @@ class Preparation:
         def pilot(c: float) -> list[Rollout]:
             return self.run(supervised(version, operator, c, c * config.sigma_to_c), seeds, f'pilots (c = {c:.1f})')
 
-        low = smallest_c(config.sigma_to_c, config.agreement_probability)
+        low = smallest_c(config.sigma_to_c, config.agreement, config.agreement_probability)
         pilots = pilot(low)
         if ratio(pilots) <= config.target_ratio:
             return low, pilots
@@ -267,12 +268,16 @@ class Preparation:
             return clone(inputs, outputs, episodes, cloning, seed=seed, report=report)[0]
 
 
-def smallest_c(sigma_to_c: float, agreement_probability: float) -> float:
-    """The smallest c [nats] for which p(nu=1|s) <= `agreement_probability` where the mental model equals the human's policy."""
+def smallest_c(sigma_to_c: float, agreement: float, probability: float) -> float:
+    """The smallest c [nats] for which p(nu=1|s) <= `probability` where the expected robot action lies `agreement` from the human's.
+
+    The mental model is taken to be as sure of the robot as the human is of its own action.
+    """
+    m = torch.tensor([ACTION_DIM + (agreement / OperatorConfig(c=0.0, sigma=1.0).expert_std) ** 2])
     for c in np.arange(0.5, _C_LARGEST, 0.1):
-        if probability_floor(ACTION_DIM, float(c), float(c) * sigma_to_c)[1] <= agreement_probability:
+        if log_intervention_probability(m, ACTION_DIM, float(c), float(c) * sigma_to_c)[0].exp().item() <= probability:
             return float(c)
-    msg = f'agreement_probability: {agreement_probability} is not reached with sigma = {sigma_to_c} c; choose a smaller sigma_to_c'
+    msg = f'agreement_probability: {probability} is not reached with sigma = {sigma_to_c} c; choose a smaller sigma_to_c'
     raise SimError(msg)
 
 
