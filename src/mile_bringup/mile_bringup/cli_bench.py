@@ -1,21 +1,32 @@
-"""`mile bench`: measurements of the stack itself."""
+"""`mile bench`: the comparison of methods (mile_learner.bench.cli), and measurements of the stack itself."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from mile_bringup.cli_common import Report, add_verb
+from mile_bringup.cli_common import Report
+from mile_learner.bench import cli as comparison
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
-    parser = add_verb(verbs, 'bench', run, help='measure the stack: how long a takeover takes to reach the arm, how even the ticks are')
-    parser.add_argument('what', choices=('latency',), help='what to measure')
+    """Add the verb and its commands."""
+    about = 'compare methods on the simulated tasks, or measure the stack itself'
+    parser = verbs.add_parser('bench', help=about, description=about)
+    parser.set_defaults(run=run)
+    commands = comparison.add_arguments(parser)
+    latency = commands.add_parser('latency', help='how long a takeover takes to reach the arm, beside a raw relay; how even the ticks are')
+    latency.add_argument('--json', action='store_true', help='one JSON object on standard output')
+    latency.set_defaults(run=_latency)
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Measure."""
+    """Compare."""
+    data, text, code = comparison.execute(args)
+    return Report(data, text, code)
+
+
+def _latency(args: argparse.Namespace) -> Report:
     del args
     from mile_bringup.bench_latency import measure
 

@@ -62,9 +62,12 @@ def test_a_run_keeps_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert 'got seed 4, but this run has 3; leave the option out' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('verb', VERBS)
-def test_help_says_what_a_verb_does(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code([verb, '--help']) == 0
+COMMANDS = [[verb] for verb in VERBS if verb != 'bench'] + [['bench', name] for name in ('prepare', 'run', 'report', 'rollouts', 'latency')]
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=' '.join)
+def test_help_says_what_a_verb_does(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code([*command, '--help']) == 0
     assert '--json' in capsys.readouterr().out
 
 
