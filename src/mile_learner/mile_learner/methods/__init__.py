@@ -1,10 +1,22 @@
 """The learning methods by name; a new method is one file and one line here."""
 
 from mile_learner.methods.base import Method
+from mile_learner.methods.bc_all import BcAll
+from mile_learner.methods.bc_interventions import BcInterventions
+from mile_learner.methods.dagger import Dagger
+from mile_learner.methods.hg_dagger import HgDagger
+from mile_learner.methods.iwr import Iwr
 from mile_learner.methods.mile import Mile
 from mile_learner.methods.no_training import NoTraining
+from mile_learner.methods.sirius import Sirius
 
 METHODS: dict[str, Method] = {
     'mile': Mile(),
+    'bc_interventions': BcInterventions(),
+    'bc_all': BcAll(),
+    'hg_dagger': HgDagger(),
+    'iwr': Iwr(),
+    'sirius': Sirius(),
+    'dagger': Dagger(),
     'no_training': NoTraining(),
 }
