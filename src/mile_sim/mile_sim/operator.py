@@ -51,7 +51,7 @@ class OperatorConfig(Config):
     hand_noise: float = option(0.05, doc='standard deviation of its hand around that action', ge=0.0, le=1.0)
     reaction_s: float = option(0.2, doc='from wanting to take over until the button is down [s]', ge=0.0, le=5.0)
     hold_s: float = option(1.5, doc='shortest takeover [s]', ge=0.0, le=60.0)
-    hold_cost: float = option(0.5, doc='cost of keeping control, as a fraction of c (and its scale as one of sigma)', gt=0.0, le=1.0)
+    hold_cost: float = option(0.7, doc='cost of keeping control, as a fraction of c (and its scale as one of sigma)', gt=0.0, le=1.0)
     release_probability: float = option(0.1, doc='hands back when it would keep control with less than this probability', ge=0.0, le=1.0)
 
 

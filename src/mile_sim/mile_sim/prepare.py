@@ -67,7 +67,7 @@ class PrepareConfig(Config):
     selection_episodes: int = option(100, doc='start states on which the success is measured', ge=2, le=1000)
     pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
     target_ratio: float = option(0.25, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
-    agreement: float = option(0.4, doc='robot and human agree if their actions lie no further apart', ge=0.0, le=2.0)
+    agreement: float = option(0.3, doc='robot and human agree if their actions lie no further apart', ge=0.0, le=2.0)
     agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where they agree', gt=0.0, lt=0.5)
     sigma_to_c: float = option(0.2, doc='sigma as a fraction of c', gt=0.0, le=1.0)
     hidden: tuple[int, ...] = option((128, 128), doc='widths of the hidden layers', ge=1)

@@ -58,8 +58,8 @@ def test_its_probability_is_the_intervention_model() -> None:
 
 def test_where_robot_and_human_agree_it_nearly_never_takes_over() -> None:
     assert make(INTENTION).probability(AGREED) <= 0.02
-    c = smallest_c(0.2, 0.4, 0.02)
-    nearly = INTENTION + np.array([0.4, 0.0, 0.0, 0.0], np.float32)
+    c = smallest_c(0.2, 0.3, 0.02)
+    nearly = INTENTION + np.array([0.3, 0.0, 0.0, 0.0], np.float32)
     at_smallest = make(nearly, replace(CONFIG, c=c, sigma=0.2 * c))
     assert 0.01 < at_smallest.probability(AGREED) <= 0.021
     assert make(INTENTION, replace(CONFIG, c=c, sigma=0.2 * c)).probability(AGREED) < 1e-3
