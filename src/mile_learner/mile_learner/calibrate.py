@@ -14,7 +14,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import log_intervention_probability
+from mile_learner.intervention import discrepancy, log_intervention_probability
+from mile_learner.policy import GaussianPolicy
+from mile_learner.step import Array
 
 SIGMA_RANGE = (1.0, 1000.0)
 """[nats]; below it the quadrature is not exact, and the fit to data that a threshold separates would run to zero."""
@@ -46,6 +48,17 @@ class Calibration:
     rate_loss: float
     steps: int
     rate: float
+
+
+def noted_discrepancy(policy: GaussianPolicy, stacked: Array, robot_action: Array) -> Tensor:
+    """M of every step (N,): `policy` is the human's, and the robot action noted at the step (N, d) is what the human expected.
+
+    Give the newest policy: it was trained on what the human did. The policy that flew is what the human expected, and so tells nothing.
+    """
+    noted = torch.as_tensor(robot_action, dtype=torch.float32)
+    with torch.no_grad():
+        mean, log_std = policy(torch.as_tensor(stacked, dtype=torch.float32))
+        return discrepancy(mean, log_std, noted, torch.full_like(noted, policy.architecture.log_std_min))
 
 
 def calibrate(m: Tensor, intervening: Tensor, dim: int) -> Calibration:

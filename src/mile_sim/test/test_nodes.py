@@ -25,8 +25,11 @@ from sensor_msgs.msg import CompressedImage, JointState, Joy
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_policy_node.kinematics import Kinematics
 from mile_ros.qos import COMMAND, IMAGE, LATCHED, RECORD, SENSOR
+from mile_sim.camera import Camera
+from mile_sim.errors import SimError
 from mile_sim.expert import Expert, ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
+from mile_sim.world import World
 from mile_teleop.pad import Button, PadConfig, PadMapping
 
 pytestmark = pytest.mark.ros
@@ -90,12 +93,20 @@ def reset(listener: Listener, seed: int) -> ResetArm.Response:
     return future.result()
 
 
+def a_renderer_opens() -> bool:
+    try:
+        Camera(World().model, 16, 16, 'front').close()
+    except SimError:
+        return False
+    return True
+
+
 def test_the_world_obeys_joint_targets_and_shows_what_happens(listener: Listener) -> None:
     listener.listen(JointState, 'joint_states', SENSOR)
     listener.listen(Scene, 'scene', SENSOR)
     listener.listen(CompressedImage, 'camera/image/compressed', IMAGE)
     targets = listener.create_publisher(JointState, 'sim/joint_target', COMMAND)
-    with process('sim_node', task_file=TASK, speed=2.0, image_rate_hz=10.0) as running:
+    with process('sim_node', task_file=TASK, speed=2.0, image_rate_hz=10.0):
         assert reset(listener, 7).accepted
         listener.until(lambda heard: 'scene' in heard and heard['scene'].seed == 7 and 'joint_states' in heard, 'the reset world')
         state, scene = listener.heard['joint_states'], listener.heard['scene']
@@ -118,8 +129,7 @@ def test_the_world_obeys_joint_targets_and_shows_what_happens(listener: Listener
 
         assert reset(listener, 7).accepted
         listener.until(lambda heard: np.allclose(heard['scene'].values, scene.values, atol=1e-3), 'the same start state')
-        line = running.stderr.readline() if 'camera/image/compressed' not in listener.heard and running.stderr else ''
-        if 'camera images are off' not in line:
+        if a_renderer_opens():
             listener.until(lambda heard: 'camera/image/compressed' in heard, 'an image')
             image = cv2.imdecode(np.frombuffer(listener.heard['camera/image/compressed'].data, np.uint8), cv2.IMREAD_COLOR)
             assert image is not None
