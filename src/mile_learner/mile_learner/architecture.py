@@ -1,4 +1,4 @@
-"""Size and range of a Gaussian policy's network: what has to be known before there are weights. Needs no torch."""
+"""Size and kind of a network: what has to be known before there are weights. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from mile_learner.config import Config, ConfigError, option
 
 @dataclass(frozen=True)
 class Architecture(Config):
-    """Size and range of one Gaussian MLP."""
+    """Size, kind and range of one MLP."""
 
     input_dim: int = option(doc='length of the stacked observation', ge=1)
-    action_dim: int = option(doc='length of the action', ge=1)
+    action_dim: int = option(doc='length of the action; categorical: number of actions; bernoulli: 1', ge=1)
     hidden: tuple[int, ...] = option((256, 256), doc='widths of the hidden layers', ge=1)
-    log_std_min: float = option(-2.0, doc='floor of the log standard deviation: exp(-2) = 0.135 of a full-scale action')
-    log_std_max: float = option(1.0, doc='ceiling of the log standard deviation')
+    log_std_min: float = option(-2.0, doc='floor of the log standard deviation: exp(-2) = 0.135 of a full-scale action; gaussian only')
+    log_std_max: float = option(1.0, doc='ceiling of the log standard deviation; gaussian only')
+    distribution: str = option(
+        'gaussian',
+        doc='over what: continuous actions, the numbers of discrete actions, or nu (a classifier of interventions)',
+        choices=('gaussian', 'categorical', 'bernoulli'),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,53 +9,73 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mile_learner.architecture import Architecture
+from mile_learner.categorical import CategoricalPolicy
+from mile_learner.classifier import InterventionClassifier
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, sync_folder, write_synced
-from mile_learner.intervention import discrepancy, log_intervention_probability
 from mile_learner.manifest import MANIFEST_FILE as MANIFEST_FILE
 from mile_learner.manifest import Manifest as Manifest
 from mile_learner.manifest import now as now
 from mile_learner.manifest import read_manifest as read_manifest
+from mile_learner.network import Distribution, Network, Policy
 from mile_learner.policy import GaussianPolicy
 from mile_learner.step import Array
 
+N = TypeVar('N', bound=Network)
 POLICY_FILE = 'policy.safetensors'
 MENTAL_MODEL_FILE = 'mental_model.safetensors'
+POLICIES: Mapping[str, Callable[[Architecture], Policy]] = {'gaussian': GaussianPolicy, 'categorical': CategoricalPolicy}
+MENTAL_MODELS: Mapping[str, Callable[[Architecture], Policy | InterventionClassifier]] = {**POLICIES, 'bernoulli': InterventionClassifier}
+"""By the distribution that an architecture names."""
 
 
 class Bundle:
-    """A policy, its mental model, and what is needed to run them."""
+    """A policy, its mental model, and what is needed to run them.
 
-    def __init__(self, policy: GaussianPolicy, mental_model: GaussianPolicy | None, manifest: Manifest) -> None:
+    The policy is Gaussian or, for discrete actions, categorical. The mental model is of the same class, or an `InterventionClassifier` in
+    its place, or None. A is the width of an action array: 1 for discrete actions, which are given by their number.
+    """
+
+    def __init__(self, policy: Policy, mental_model: Policy | InterventionClassifier | None, manifest: Manifest) -> None:
         self.policy = policy
         self.mental_model = mental_model
         self.manifest = manifest
 
     def act(self, stacked: Array) -> tuple[Array, Array]:
-        """The robot action and p(ν=1|s): (H*d,) -> (4,) and (), or (B, H*d) -> (B, 4) and (B,); p is NaN without a mental model.
+        """The robot action and p(ν=1|s): (H*d,) -> (A,) and (), or (B, H*d) -> (B, A) and (B,); p is NaN without a mental model.
 
-        The action is the mean, clipped to [-1, 1]. A non-finite input gives a non-finite action.
+        The action is the mean, clipped to [-1, 1], or the number of the most probable action. A non-finite input gives a non-finite
+        action, where actions are continuous.
         """
         with torch.inference_mode():
             inputs = torch.from_numpy(np.atleast_2d(np.asarray(stacked, dtype=np.float32)))
-            mean, log_std = self.policy(inputs)
-            if self.mental_model is None:
-                p = torch.full((len(inputs),), torch.nan)
-            else:
-                m = discrepancy(mean, log_std, *self.mental_model(inputs))
-                p = log_intervention_probability(m, mean.shape[-1], self.manifest.c, self.manifest.sigma)[0].exp().float()
-            action = mean.clamp(-1.0, 1.0)
+            chosen: Distribution = self.policy(inputs)
+            action, p = chosen.mode(), self.log_intervention_probability(inputs, chosen)[0].exp().float()
         if np.ndim(stacked) == 1:
             return action[0].numpy(), p[0].numpy()
         return action.numpy(), p.numpy()
+
+    def log_intervention_probability(self, inputs: Tensor, chosen: Distribution) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s) for inputs (B, H*d) and what the policy said of them, (B,) each; NaN without a mental model."""
+        if self.mental_model is None:
+            nothing = torch.full((len(inputs),), torch.nan)
+            return nothing, nothing
+        expected = self.mental_model(inputs)
+        if isinstance(self.mental_model, InterventionClassifier):
+            log_p, log_not_p = expected
+            return log_p, log_not_p
+        return chosen.log_intervention_probability(expected, self.manifest.c, self.manifest.sigma)
 
     def save(self, folder: Path) -> Manifest:
         """Write a new version folder in one step, and return the manifest with the weights' hashes.
@@ -95,15 +115,20 @@ class Bundle:
             LearnerError: something is missing, damaged, or was changed after training.
         """
         manifest = read_manifest(folder)
-        policy = _load_module(folder, POLICY_FILE, manifest, manifest.architecture)
+        policy = _load_weights(POLICIES, folder, POLICY_FILE, manifest, manifest.architecture)
         mental = None
         if manifest.mental_architecture is not None:
-            mental = _load_module(folder, MENTAL_MODEL_FILE, manifest, manifest.mental_architecture)
+            mental = _load_weights(MENTAL_MODELS, folder, MENTAL_MODEL_FILE, manifest, manifest.mental_architecture)
         return cls(policy, mental, manifest)
 
 
-def _load_module(folder: Path, name: str, manifest: Manifest, architecture: Architecture) -> GaussianPolicy:
+def _load_weights(
+    known: Mapping[str, Callable[[Architecture], N]], folder: Path, name: str, manifest: Manifest, architecture: Architecture
+) -> N:
     path = folder / name
+    if architecture.distribution not in known:
+        msg = f'{folder / MANIFEST_FILE}: {name} has distribution {architecture.distribution!r}, expected one of {", ".join(known)}'
+        raise LearnerError(msg)
     if not path.is_file():
         msg = f'{path}: is missing; the policy version is damaged, fall back to its parent ({manifest.parent})'
         raise LearnerError(msg)
@@ -111,7 +136,7 @@ def _load_module(folder: Path, name: str, manifest: Manifest, architecture: Arch
     if digest != manifest.weights.get(name):
         msg = f'{path}: SHA-256 is {digest[:12]}..., the manifest says {manifest.weights.get(name, "nothing")[:12]}...; not loaded'
         raise LearnerError(msg)
-    module = GaussianPolicy(architecture)
+    module = known[architecture.distribution](architecture)
     try:
         module.load_state_dict(load_file(path))
     except (safetensors.SafetensorError, RuntimeError) as error:

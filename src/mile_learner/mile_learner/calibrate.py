@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import discrepancy, log_intervention_probability
+from mile_learner.network import Policy
 from mile_learner.policy import GaussianPolicy
 from mile_learner.step import Array
 
@@ -50,11 +51,17 @@ class Calibration:
     rate: float
 
 
-def noted_discrepancy(policy: GaussianPolicy, stacked: Array, robot_action: Array) -> Tensor:
+def noted_discrepancy(policy: Policy, stacked: Array, robot_action: Array) -> Tensor:
     """M of every step (N,): `policy` is the human's, and the robot action noted at the step (N, d) is what the human expected.
 
     Give the newest policy: it was trained on what the human did. The policy that flew is what the human expected, and so tells nothing.
+
+    Raises:
+        LearnerError: the policy is not Gaussian; M is defined for those alone.
     """
+    if not isinstance(policy, GaussianPolicy):
+        msg = f'calibration: got a {policy.distribution} policy, expected one of continuous actions'
+        raise LearnerError(msg)
     noted = torch.as_tensor(robot_action, dtype=torch.float32)
     with torch.no_grad():
         mean, log_std = policy(torch.as_tensor(stacked, dtype=torch.float32))

@@ -6,8 +6,9 @@ import torch
 
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import discrepancy, log_intervention_probability, probability_floor
+from mile_learner.intervention import probability_floor
 from mile_learner.methods.base import InterventionData
+from mile_learner.policy import Gaussian, GaussianPolicy
 
 SURE = 1e-4
 """A probability within this distance of 0 or 1 is certain."""
@@ -25,7 +26,7 @@ def data_warnings(data: InterventionData, start: Bundle) -> list[str]:
         warnings.append(
             f'one class: all {len(data)} steps have nu = {int(rate)}; the intervention loss cannot tell when a human intervenes'
         )
-    if start.mental_model is not None and 0 < rate < 1:
+    if isinstance(start.mental_model, GaussianPolicy) and 0 < rate < 1:
         floor = probability_floor(start.policy.architecture.action_dim, start.manifest.c, start.manifest.sigma)[1]
         if floor > rate:
             warnings.append(
@@ -43,20 +44,20 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
     """
     inputs = torch.as_tensor(data.stacked, dtype=torch.float32)
     with torch.no_grad():
-        mean, log_std = trained.policy(inputs)
-        if not (torch.isfinite(mean).all() and torch.isfinite(log_std).all()):
+        chosen = trained.policy(inputs)
+        if not all(torch.isfinite(values).all() for values in chosen):
             msg = 'training: the policy gives non-finite actions, nothing was saved; lower the learning rate'
             raise LearnerError(msg)
         warnings = []
-        low, high = trained.policy.architecture.log_std_min, trained.policy.architecture.log_std_max
-        level = log_std.mean().item()
-        if level < low + STD_MARGIN:
-            warnings.append(f'std collapse: the mean log-std is {level:.2f}, at its floor {low:.2f}')
-        if level > high - STD_MARGIN:
-            warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
+        if isinstance(chosen, Gaussian):
+            low, high = trained.policy.architecture.log_std_min, trained.policy.architecture.log_std_max
+            level = chosen.log_std.mean().item()
+            if level < low + STD_MARGIN:
+                warnings.append(f'std collapse: the mean log-std is {level:.2f}, at its floor {low:.2f}')
+            if level > high - STD_MARGIN:
+                warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
         if trained.mental_model is not None:
-            m = discrepancy(mean, log_std, *trained.mental_model(inputs))
-            p = log_intervention_probability(m, mean.shape[-1], trained.manifest.c, trained.manifest.sigma)[0].exp()
+            p = trained.log_intervention_probability(inputs, chosen)[0].exp()
             wrong = torch.where(torch.as_tensor(data.intervening), p < SURE, p > 1 - SURE).double().mean().item()
             if wrong > WRONG_SHARE:
                 warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')

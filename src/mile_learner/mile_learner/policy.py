@@ -1,53 +1,54 @@
-"""The policy and mental-model class: a diagonal Gaussian over actions, with mean and log-std from one MLP.
+"""The policy and mental-model class of continuous actions: a diagonal Gaussian, with mean and log-std from one MLP.
 
 The Gaussian is not squashed: actions are clipped to [-1, 1] where they are executed. A tanh would put infinite log-probabilities on the
 saturated actions of a human, and break the closed form of the intervention model. The log-std has a floor, because it sets the scale of
-every log-probability and with it the meaning of c and σ; inputs are normalised and clamped, so that a state far away from the data stays
-within the range in which the network was trained.
+every log-probability and with it the meaning of c and σ.
 """
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mile_learner.architecture import Architecture as Architecture
-
-INPUT_CLAMP = 10.0
-
-torch.set_num_threads(1)  # these networks are so small that further threads only spin, and take the cores of the control loop
+from mile_learner.intervention import DEFAULT_NODES, discrepancy, log_intervention_probability
+from mile_learner.network import Policy
 
 
-class GaussianPolicy(nn.Module):
+class Gaussian(NamedTuple):
+    """N(mean, diag exp(log_std)²) of B states, (B, d) each."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def mode(self) -> Tensor:
+        """The mean, clipped to [-1, 1], (B, d)."""
+        return self.mean.clamp(-1.0, 1.0)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Summed over action dimensions, (B, d) -> (B,)."""
+        return -negative_log_likelihood(self.mean, self.log_std, actions)
+
+    def log_intervention_probability(self, expected: Gaussian, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`."""
+        return log_intervention_probability(discrepancy(*self, *expected), self.mean.shape[-1], c, sigma, nodes)
+
+
+class GaussianPolicy(Policy):
     """π(a|s) = N(μ(s), diag s(s)²) of stacked observations."""
 
-    input_mean: Tensor
-    input_std: Tensor
+    distribution: ClassVar[str] = 'gaussian'
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.register_buffer('input_mean', torch.zeros(architecture.input_dim))
-        self.register_buffer('input_std', torch.ones(architecture.input_dim))
-        layers: list[nn.Module] = []
-        width = architecture.input_dim
-        for hidden in architecture.hidden:
-            layers += [nn.Linear(width, hidden), nn.ReLU()]
-            width = hidden
-        self.body = nn.Sequential(*layers, nn.Linear(width, 2 * architecture.action_dim))
+        super().__init__(architecture, 2 * architecture.action_dim)
 
-    def set_normaliser(self, inputs: Tensor, *, std_floor: float) -> None:
-        """Take mean and standard deviation of `inputs` (N, input_dim); `std_floor` keeps constant columns from exploding."""
-        self.input_mean.copy_(inputs.mean(dim=0))
-        self.input_std.copy_(inputs.std(dim=0, correction=0).clamp_min(std_floor))
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor) -> Gaussian:
         """Mean and log-std, (B, input_dim) -> (B, action_dim) each."""
-        z = ((inputs - self.input_mean) / self.input_std).clamp(-INPUT_CLAMP, INPUT_CLAMP)
-        mean, raw = self.body(z).chunk(2, dim=-1)
-        return mean, bounded(raw, self.architecture.log_std_min, self.architecture.log_std_max)
+        mean, raw = self.outputs(inputs).chunk(2, dim=-1)
+        return Gaussian(mean, bounded(raw, self.architecture.log_std_min, self.architecture.log_std_max))
 
 
 def bounded(raw: Tensor, low: float, high: float) -> Tensor:

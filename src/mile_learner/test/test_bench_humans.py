@@ -12,7 +12,7 @@ from mile_learner.bench.calibration import FLOOR_FREE, HumanParts, agreement_flo
 from mile_learner.bench.humans import GATES, DelayedGate, HumanConfig, HumanPolicy, ProbitGate, SimulatedHuman, Situation, ValueGate
 from mile_learner.bench.tasks import Task, get_task
 from mile_learner.bundle import Bundle, Manifest
-from mile_learner.categorical import CategoricalBundle, CategoricalPolicy
+from mile_learner.categorical import CategoricalPolicy
 from mile_learner.intervention import intervention_probability_sampled
 from mile_learner.policy import Architecture, GaussianPolicy
 
@@ -21,10 +21,11 @@ CONTINUOUS, DISCRETE = 'block_insertion', 'lunar_lander'
 
 def _bundle(task: Task, seed: int = 0) -> Bundle:
     torch.manual_seed(seed)
-    architecture = Architecture(input_dim=task.input_dim, action_dim=task.action_dim, hidden=(8,))
-    policy = (CategoricalPolicy if task.discrete else GaussianPolicy)(architecture).eval()
+    kind = CategoricalPolicy if task.discrete else GaussianPolicy
+    architecture = Architecture(input_dim=task.input_dim, action_dim=task.action_dim, hidden=(8,), distribution=kind.distribution)
+    policy = kind(architecture).eval()
     manifest = Manifest('v000', task.name, task.observation_layout, task.history, architecture, None, 1.0, 1.0, 'test')
-    return (CategoricalBundle if task.discrete else Bundle)(policy, None, manifest)
+    return Bundle(policy, None, manifest)
 
 
 def _situation(task: Task, n: int, seed: int = 0) -> Situation:
@@ -52,8 +53,8 @@ def test_probit_gate_of_discrete_actions_is_equation_2() -> None:
     task = get_task(DISCRETE)
     now, mental, human = _situation(task, 5), _bundle(task, 1), _bundle(task, 2)
     with torch.no_grad():
-        pi = human.policy(torch.from_numpy(now.stacked)).double().exp().numpy()
-        expected = mental.policy(torch.from_numpy(now.stacked)).double().exp().numpy()
+        pi = human.policy(torch.from_numpy(now.stacked)).log_probs.double().exp().numpy()
+        expected = mental.policy(torch.from_numpy(now.stacked)).log_probs.double().exp().numpy()
     z = (np.log(pi) - (expected * np.log(pi)).sum(axis=1, keepdims=True) - 0.3) / 0.2
     by_hand = (pi * torch.special.ndtr(torch.from_numpy(z)).numpy()).sum(axis=1)
     gate = ProbitGate(mental, HumanPolicy(0.1, human), c=0.3, sigma=0.2)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mile_learner.bundle import Bundle, Manifest
-from mile_learner.categorical import CategoricalBundle, CategoricalPolicy
+from mile_learner.categorical import CategoricalPolicy
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
@@ -177,16 +177,17 @@ def test_bc_interventions_and_hg_dagger_are_one_with_one_configuration(make_bund
 @pytest.mark.parametrize('name', BASELINES)
 def test_discrete_actions(name: str) -> None:
     torch.manual_seed(0)
-    start = CategoricalBundle(CategoricalPolicy(Architecture(input_dim=12, action_dim=4, hidden=(16,))), None, _manifest())
+    start = Bundle(CategoricalPolicy(_manifest().architecture), None, _manifest())
     data = _data('...I' * 4, actions=(1.0, 2.0, 3.0), width=1)
     trained = _fit(name, data, start)
-    assert isinstance(trained, CategoricalBundle)
+    assert isinstance(trained.policy, CategoricalPolicy)
     expected = BASELINES[name].labels(data)[data.intervening]
     np.testing.assert_array_equal(trained.act(data.stacked[data.intervening])[0], expected)
 
 
 def _manifest() -> Manifest:
-    return Manifest('v000', 'toy', ('x', 'y', 'z'), 4, Architecture(input_dim=12, action_dim=4, hidden=(16,)), None, 1.0, 1.0, 'test')
+    architecture = Architecture(input_dim=12, action_dim=4, hidden=(16,), distribution='categorical')
+    return Manifest('v000', 'toy', ('x', 'y', 'z'), 4, architecture, None, 1.0, 1.0, 'test')
 
 
 def test_table_i() -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
-from mile_learner.intervention import discrepancy, discrete_log_classes, log_intervention_probability
+from mile_learner.policy import Gaussian
 from mile_learner.step import Array
 
 GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed')
@@ -84,7 +84,7 @@ class HumanPolicy:
         if self.clone is None:
             return np.asarray(((worse - better) ** 2).sum(axis=1) / (2 * self.std**2))
         with torch.inference_mode():
-            log_policy = self.clone.policy(torch.from_numpy(stacked)).numpy()
+            log_policy = self.clone.policy(torch.from_numpy(stacked)).log_probs.numpy()
         rows = np.arange(len(stacked))
         return np.asarray(log_policy[rows, better[:, 0].astype(int)] - log_policy[rows, worse[:, 0].astype(int)])
 
@@ -181,11 +181,11 @@ class ProbitGate:
             expected = self._mental.policy(inputs)
             if self._human.clone is None:
                 mean = torch.from_numpy(expert_action)
-                m = discrepancy(mean, torch.full_like(mean, np.log(self._human.std)), *expected)
-                log_p, _ = log_intervention_probability(m, mean.shape[-1], self._c, self._sigma, nodes=_NODES)
-                return np.asarray(log_p.exp().numpy())
-            classes = discrete_log_classes(self._human.clone.policy(inputs).double(), expected.double(), self._c, self._sigma)
-            return np.asarray(-torch.expm1(classes[:, -1]).numpy())
+                human = Gaussian(mean, torch.full_like(mean, np.log(self._human.std)))
+                log_p, _ = human.log_intervention_probability(expected, self._c, self._sigma, nodes=_NODES)
+            else:
+                log_p, _ = self._human.clone.policy(inputs).log_intervention_probability(expected, self._c, self._sigma)
+            return np.asarray(log_p.exp().numpy())
 
 
 class ValueGate:

@@ -30,12 +30,12 @@ from mile_learner.bench.humans import GATES, Always, HumanConfig, SimulatedHuman
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
 from mile_learner.bench.tasks import Expert, Task, get_task
 from mile_learner.bundle import Bundle, Manifest
-from mile_learner.categorical import CategoricalBundle, CategoricalPolicy, clone_categorical
+from mile_learner.categorical import CategoricalPolicy
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, write_atomically
 from mile_learner.history import stack_episode
-from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
+from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone, clone_discrete
 from mile_learner.policy import GaussianPolicy
 
 FORMAT = 1
@@ -251,7 +251,7 @@ class Prepared:
         actions = torch.from_numpy(np.concatenate(labels))
         policy: GaussianPolicy | CategoricalPolicy
         if task.discrete:
-            policy = clone_categorical(inputs, actions, config, count=task.action_dim, seed=seed)
+            policy, _ = clone_discrete(inputs, actions, numbers, config, count=task.action_dim, seed=seed)
         else:
             policy, _ = clone(inputs, actions, numbers, config, seed=seed)
         manifest = Manifest(
@@ -265,12 +265,10 @@ class Prepared:
             sigma=1.0,
             method='behaviour_cloning',
         )
-        if isinstance(policy, CategoricalPolicy):
-            return CategoricalBundle(policy, copy.deepcopy(policy), manifest)
         return Bundle(policy, copy.deepcopy(policy), manifest)
 
     def _load(self, name: str) -> Bundle:
-        return (CategoricalBundle if self.task.discrete else Bundle).load(self.folder / name)
+        return Bundle.load(self.folder / name)
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + '\n').encode())

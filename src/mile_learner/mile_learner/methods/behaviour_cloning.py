@@ -1,4 +1,4 @@
-"""Behaviour cloning: maximum likelihood of a Gaussian policy, stopped early on held-out episodes.
+"""Behaviour cloning: maximum likelihood of a policy, stopped early on held-out episodes.
 
 Makes the initial policy (from demonstrations) and the initial mental model (from rollouts of the initial policy).
 """
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mile_learner.architecture import Architecture
+from mile_learner.categorical import CategoricalPolicy
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.training import Report, TrainingCancelled, minibatches
-from mile_learner.policy import Architecture, GaussianPolicy, negative_log_likelihood
+from mile_learner.network import Policy
+from mile_learner.policy import GaussianPolicy
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,49 @@ def clone(
         LearnerError: no data.
         TrainingCancelled: `report` asked to stop.
     """
+    torch.manual_seed(seed)
+    architecture = Architecture(
+        input_dim=inputs.shape[1],
+        action_dim=actions.shape[1],
+        hidden=config.hidden,
+        log_std_min=config.log_std_min,
+        log_std_max=config.log_std_max,
+    )
+    policy = GaussianPolicy(architecture)
+    return policy, _fit(policy, inputs, actions, episodes, config, seed=seed, report=report)
+
+
+def clone_discrete(
+    inputs: Tensor,
+    actions: Tensor,
+    episodes: Tensor,
+    config: BehaviourCloningConfig,
+    *,
+    count: int,
+    seed: int,
+    report: Report | None = None,
+) -> tuple[CategoricalPolicy, dict[str, float]]:
+    """The same for the numbers (N, 1) of `count` discrete actions."""
+    torch.manual_seed(seed)
+    policy = CategoricalPolicy(Architecture(input_dim=inputs.shape[1], action_dim=count, hidden=config.hidden, distribution='categorical'))
+    return policy, _fit(policy, inputs, actions, episodes, config, seed=seed, report=report)
+
+
+def _fit(
+    policy: Policy,
+    inputs: Tensor,
+    actions: Tensor,
+    episodes: Tensor,
+    config: BehaviourCloningConfig,
+    *,
+    seed: int,
+    report: Report | None,
+) -> dict[str, float]:
+    """Train `policy` in place; returns the losses of its best held-out epoch."""
     if not len(inputs):
         msg = 'behaviour cloning: got no steps, expected at least one demonstration'
         raise LearnerError(msg)
-    torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    shape = {key: value for key, value in config.to_mapping().items() if key in ('hidden', 'log_std_min', 'log_std_max')}
-    policy = GaussianPolicy(Architecture(input_dim=inputs.shape[1], action_dim=actions.shape[1], **shape))
     held_out = _held_out(episodes, config.held_out, generator)
     train, test = (~held_out).nonzero().squeeze(-1), held_out.nonzero().squeeze(-1)
     policy.set_normaliser(inputs[train], std_floor=config.std_floor)
@@ -62,8 +101,7 @@ def clone(
         total = 0.0
         for rows in minibatches(len(train), config.batch_size, generator):
             batch = train[rows]
-            mean, log_std = policy(inputs[batch])
-            loss = negative_log_likelihood(mean, log_std, actions[batch]).mean()
+            loss = -policy(inputs[batch]).log_prob(actions[batch]).mean()
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), config.grad_clip)
@@ -72,8 +110,7 @@ def clone(
         losses = {'nll': total / len(train)}
         with torch.no_grad():
             rows = test if len(test) else train
-            mean, log_std = policy(inputs[rows])
-            losses['held_out_nll'] = negative_log_likelihood(mean, log_std, actions[rows]).mean().item()
+            losses['held_out_nll'] = -policy(inputs[rows]).log_prob(actions[rows]).mean().item()
         if losses['held_out_nll'] < best['held_out_nll']:
             best, best_weights = losses | {'epoch': float(epoch)}, copy.deepcopy(policy.state_dict())
         if report is not None and not report(epoch + 1, config.epochs, losses):
@@ -82,7 +119,7 @@ def clone(
             break
     policy.load_state_dict(best_weights)
     policy.eval()
-    return policy, best
+    return best
 
 
 def _held_out(episodes: Tensor, fraction: float, generator: torch.Generator) -> Tensor:

@@ -167,6 +167,9 @@ class Mile:
         if not data.intervening.any():
             msg = f'got {len(data)} steps without an intervention, expected at least one; MILE learns from interventions'
             raise LearnerError(msg)
+        if not isinstance(start.policy, GaussianPolicy) or not isinstance(start.mental_model, GaussianPolicy):
+            msg = f'{start.manifest.version}: MILE needs a Gaussian policy and mental model'
+            raise LearnerError(msg)
         policy = copy.deepcopy(start.policy)
         mental_model = copy.deepcopy(start.policy if config.mental_model == 'noted' else start.mental_model)
         c, sigma = start.manifest.c, start.manifest.sigma

@@ -19,14 +19,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.training import Report, TrainingCancelled
-from mile_learner.policy import negative_log_likelihood
+from mile_learner.network import Policy
 from mile_learner.step import Array
 
 Weights = NDArray[np.float64]
@@ -52,11 +51,13 @@ class WeightedCloning(abc.ABC):
         name: in the registry.
         learning_rates: by task, where they differ from the default.
         config_type: of its options.
+        discrete: they take discrete actions as well.
     """
 
     name: ClassVar[str]
     learning_rates: ClassVar[Mapping[str, float]]
     config_type: ClassVar[type[WeightedCloningConfig]] = WeightedCloningConfig
+    discrete: ClassVar[bool] = True
 
     @abc.abstractmethod
     def weights(self, data: InterventionData, config: Any) -> Weights:
@@ -99,7 +100,7 @@ class WeightedCloning(abc.ABC):
             seed=seed,
             metrics={'action_loss': loss, 'imitated_steps': int(used.sum())},
         )
-        return type(start)(policy.eval(), start.mental_model, manifest)
+        return Bundle(policy.eval(), start.mental_model, manifest)
 
 
 def class_weights(classes: NDArray[np.int64], shares: Sequence[float]) -> Weights:
@@ -112,7 +113,7 @@ def class_weights(classes: NDArray[np.int64], shares: Sequence[float]) -> Weight
 
 
 def fit_weighted(
-    policy: nn.Module,
+    policy: Policy,
     stacked: Array,
     labels: Array,
     weights: Weights,
@@ -135,7 +136,7 @@ def fit_weighted(
     for epoch in range(config.epochs):
         total = 0.0
         for rows in torch.multinomial(chances, len(chances), replacement=True, generator=generator).split(config.batch_size):
-            loss = step_losses(policy, inputs[rows], actions[rows]).mean()
+            loss = -policy(inputs[rows]).log_prob(actions[rows]).mean()
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, config.grad_clip)
@@ -145,12 +146,3 @@ def fit_weighted(
         if progress is not None and not progress(epoch + 1, config.epochs, {'action_loss': mean_loss}):
             raise TrainingCancelled
     return mean_loss
-
-
-def step_losses(policy: nn.Module, inputs: Tensor, actions: Tensor) -> Tensor:
-    """−ln π(a|s), (B, H*d) and (B, A) -> (B,); a categorical policy gives log-probabilities, a Gaussian one mean and log-std."""
-    output = policy(inputs)
-    if isinstance(output, Tensor):
-        return -output.gather(-1, actions.long()).squeeze(-1)
-    mean, log_std = output
-    return negative_log_likelihood(mean, log_std, actions)
