@@ -39,7 +39,7 @@ from mile_bringup.supervisor import Command as Process
 from mile_bringup.supervisor import Supervisor
 from mile_learner.step import Mode, Source
 from mile_ros.main import run_node
-from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 from mile_teleop.pad import PadConfig, PadMapping
 
@@ -274,8 +274,8 @@ class _Policy(Node):
 
     def __init__(self) -> None:
         super().__init__('policy', namespace=NAMESPACE)
-        self._answers = self.create_publisher(PolicyOutput, 'policy_output', COMMAND)
-        self.create_subscription(Tick, 'tick', self._on_tick, COMMAND)
+        self._answers = self.create_publisher(PolicyOutput, 'policy_output', TURN)
+        self.create_subscription(Tick, 'tick', self._on_tick, TURN)
 
     def _on_tick(self, tick: Tick) -> None:
         answer = PolicyOutput(header=tick.header, episode_id=tick.episode_id, index=tick.index, valid=True, observation=[0.0] * 7)

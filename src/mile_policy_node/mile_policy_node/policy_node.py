@@ -17,7 +17,7 @@ from mile_policy_node.observation import ObservationConfig, Reading, arm_reading
 from mile_policy_node.policy_runner import PolicyRunner
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import COMMAND, LATCHED, SENSOR
+from mile_ros.qos import LATCHED, SENSOR, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 
 
@@ -39,11 +39,11 @@ class PolicyNode(Node):
         self._arm: Reading | None = None
         self._scene: Reading | None = None
         self._episode_id = ''
-        self._outputs = self.create_publisher(PolicyOutput, 'policy_output', COMMAND)
+        self._outputs = self.create_publisher(PolicyOutput, 'policy_output', TURN)
         self.create_subscription(ArmState, 'arm_state', self._on_arm_state, SENSOR)
         self.create_subscription(Scene, 'scene', self._on_scene, SENSOR)
         self.create_subscription(TeleopStatus, 'teleop_status', self._on_status, LATCHED)
-        self.create_subscription(Tick, 'tick', self._on_tick, COMMAND)
+        self.create_subscription(Tick, 'tick', self._on_tick, TURN)
         self.create_service(LoadPolicy, 'load_policy', self._on_load)
 
     def _now(self) -> float:
@@ -59,7 +59,7 @@ class PolicyNode(Node):
         self._episode_id = message.episode_id
 
     def _on_tick(self, message: Tick) -> None:
-        answer = self._runner.answer(message.episode_id, message.index, to_seconds(message.header.stamp), self._arm, self._scene)
+        answer = self._runner.answer(message.episode_id, message.index, self._arm, self._scene)
         output = PolicyOutput(
             episode_id=message.episode_id,
             index=message.index,

@@ -1,8 +1,7 @@
 """Runs a policy version tick by tick. Free of ROS; the clock is injected.
 
-The history that the policy sees must be the one that training will stack from the recorded steps (`mile_learner.history.stack_episode` over
-the steps that have an observation). So an observation counts only if its answer left before the next tick began: a later one is not in the
-record, and is dropped from the history too.
+Every tick is answered, be it late, and the arbiter keeps a step open for its answer. So the history that the policy sees is the one that
+training will stack from the recorded steps (`mile_learner.history.stack_episode` over the steps that have an observation).
 """
 
 from __future__ import annotations
@@ -53,7 +52,6 @@ class PolicyRunner:
         self._bundle: Bundle | None = None
         self._seen: deque[Array] = deque()
         self._episode_id = ''
-        self._answered_at = -math.inf
 
     @property
     def version(self) -> str:
@@ -85,17 +83,14 @@ class PolicyRunner:
             msg = f'{folder}: {problem}, at an observation of zeros'
             raise PolicyError(msg)
         self._bundle = bundle
-        self._seen = deque(maxlen=manifest.history + 1)
+        self._seen = deque(maxlen=manifest.history)
 
-    def answer(self, episode_id: str, index: int, stamp: float, arm: Reading | None, scene: Reading | None) -> Answer:
-        """The robot action at the tick `index` that began at `stamp` [s], from the newest inputs."""
+    def answer(self, episode_id: str, index: int, arm: Reading | None, scene: Reading | None) -> Answer:
+        """The robot action at the tick `index`, from the newest inputs."""
         begun = self._clock()
         if index == 0 or episode_id != self._episode_id:
             self._seen.clear()
             self._episode_id = episode_id
-        elif self._seen and self._answered_at >= stamp:
-            self._seen.pop()
-        self._answered_at = -math.inf
         if self._bundle is None:
             return self._no_answer('no policy is loaded; call load_policy')
         try:
@@ -103,10 +98,9 @@ class PolicyRunner:
         except ObservationError as error:
             return self._no_answer(str(error))
         self._seen.append(observation.values)
-        stacked = stack_episode(np.stack(list(self._seen)[-self._bundle.manifest.history :]), self._bundle.manifest.history)[-1]
+        stacked = stack_episode(np.stack(list(self._seen)), self._bundle.manifest.history)[-1]
         action, probability = self._bundle.act(stacked)
         problem = _output_problem(action)
-        self._answered_at = self._clock()
         return Answer(
             observation=observation.values,
             observation_stamp=observation.stamp,
@@ -115,7 +109,7 @@ class PolicyRunner:
             detail=problem,
             intervention_probability=float(probability),
             policy_version=self.version,
-            inference_ms=1e3 * (self._answered_at - begun),
+            inference_ms=1e3 * (self._clock() - begun),
         )
 
     def _no_answer(self, detail: str) -> Answer:

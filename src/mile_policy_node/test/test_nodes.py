@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool
 
 from mile_learner.step import Source
 from mile_policy_node.kinematics import WX250S, Kinematics
-from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 
 pytestmark = pytest.mark.ros
 TASK_FILE = Path(__file__).with_name('task.yaml')
@@ -71,13 +71,13 @@ class FakeArbiter(Node):  # type: ignore[misc]
         self.states: list[ArmState] = []
         self.outputs: list[PolicyOutput] = []
         self._commands = self.create_publisher(Command, 'command', COMMAND)
-        self._ticks = self.create_publisher(Tick, 'tick', COMMAND)
+        self._ticks = self.create_publisher(Tick, 'tick', TURN)
         self._status = self.create_publisher(TeleopStatus, 'teleop_status', LATCHED)
         self._arm = self.create_publisher(ArmState, 'arm_state', SENSOR)
         self._scene = self.create_publisher(Scene, 'scene', SENSOR)
         self.create_subscription(CommandResult, 'command_result', self.results.append, RECORD)
         self.create_subscription(ArmState, 'arm_state', self.states.append, SENSOR)
-        self.create_subscription(PolicyOutput, 'policy_output', self.outputs.append, COMMAND)
+        self.create_subscription(PolicyOutput, 'policy_output', self.outputs.append, TURN)
         self.reset_arm = self.create_client(ResetArm, 'reset_arm')
         self.torque = self.create_client(SetBool, 'torque')
         self.load_policy = self.create_client(LoadPolicy, 'load_policy')

@@ -6,7 +6,11 @@ SENSOR = QoSProfile(depth=5, history=HistoryPolicy.KEEP_LAST, reliability=Reliab
 """Only the newest matters: joint states, arm state, scene, joy."""
 
 COMMAND = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
-"""An older command must never be executed after a newer one: ticks, policy outputs, commands, joint targets."""
+"""An older command must never be executed after a newer one: commands, joint targets."""
+
+TURN = QoSProfile(depth=20, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+"""Each is answered, be it late, for every step records what the robot would have done; only an answer to the newest is obeyed: ticks,
+policy outputs."""
 
 IMAGE = QoSProfile(depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 """Large messages: best effort loses nearly all of them on one host's default transport."""

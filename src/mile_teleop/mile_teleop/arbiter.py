@@ -8,7 +8,8 @@ No I/O: each input returns the effects that the node is to carry out, in order. 
   one already: so a trembling thumb cannot drive the arm at more than twice the control rate.)
 * A source that is silent, broken or stuck is not obeyed: the arm holds, and the status says why.
 * After a pad was lost during a takeover, and after an e-stop, it takes a press of the takeover button before anything moves again.
-* Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick.
+* Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick. An answer that comes when
+  its tick is over is recorded in its Step, and not obeyed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mile_teleop.clock import Clock
 from mile_teleop.effects import Action, Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
 from mile_teleop.errors import RefusedError
 from mile_teleop.inputs import Confirmation, PolicyAnswer
+from mile_teleop.ledger import Ledger
 from mile_teleop.modes import SOURCE, TRANSITIONS
 from mile_teleop.open_step import OpenStep
 from mile_teleop.pad import Button, PadMapping
@@ -71,6 +73,7 @@ class Arbiter:
         self._episode_id = ''
         self._index = 0
         self._step: OpenStep | None = None
+        self._ledger = Ledger(config.record_wait_s)
         self._fault_announced = False
         self._stopped = ''
         self._arm_fault = ''
@@ -100,7 +103,7 @@ class Arbiter:
             msg = f'start_episode: the e-stop is set ({self._stopped}); reset it first'
             raise RefusedError(msg)
         now = self._clock.monotonic()
-        self._publish_step(self._step)
+        self._record(math.inf)
         self._epoch = self._clock.wall() - now
         self._episode_id, self._index, self._step = episode_id, 0, None
         self._policy.feed(now)
@@ -111,7 +114,7 @@ class Arbiter:
         return self._flush()
 
     def stop_episode(self, outcome: str) -> tuple[int, list[Effect]]:
-        """End the episode at once: how many Steps it has, and what is to be done. The last Step may follow, until the next tick is due.
+        """End the episode at once: how many Steps it has, and what is to be done. The last Steps may follow.
 
         Raises:
             RefusedError: no episode runs.
@@ -125,7 +128,7 @@ class Arbiter:
         self._event('episode_stopped', outcome)
         self._episode_id = ''
         self._decide(self._clock.monotonic())
-        self._publish_step(self._step, if_complete=True)
+        self._record(self._stamp())
         return self._index + 1, self._flush()
 
     def tick(self, late_ms: float = 0.0) -> list[Effect]:
@@ -134,7 +137,7 @@ class Arbiter:
             self._decide(self._clock.monotonic(), begin_tick=True)
             self._begin_tick(late_ms)
         else:
-            self._publish_step(self._step)
+            self._record(self._stamp())
         return self._flush()
 
     def on_joy(self, stamp: float, axes: Sequence[float], buttons: Sequence[int]) -> list[Effect]:
@@ -155,35 +158,36 @@ class Arbiter:
         return self._flush()
 
     def on_policy_answer(self, answer: PolicyAnswer) -> list[Effect]:
-        """The policy's answer to a tick; all but the first one to the running tick are ignored."""
+        """The policy's answer to a tick; only the first one counts, and only that to the running tick may be obeyed."""
         now = self._clock.monotonic()
-        step = self._step
-        if step is None or not step.is_answered_by(answer):
-            self._decide(now)
-            return self._flush()
-        self._policy_version, self._policy_fault = answer.policy_version, step.take(answer)
-        if not self._policy_fault:
-            self._policy.feed(now)
+        step = self._ledger.answered_by(answer)
+        fault = '' if step is None else step.take(answer)
+        if step is not None and step is self._step:
+            self._policy_version, self._policy_fault = answer.policy_version, fault
+            if not fault:
+                self._policy.feed(now)
         self._decide(now)
-        if step.command is None and self._mode is Mode.AUTONOMOUS and step.robot_action is not None:
-            self._command(step, step.robot_action)
-        elif step.command is None and self._mode is Mode.HOLD:
-            self._command(step, step.hold_action)
-        self._publish_step(self._step, if_complete=True)
+        if step is not None and step is self._step and step.command is None:
+            if self._mode is Mode.AUTONOMOUS and step.robot_action is not None:
+                self._command(step, step.robot_action)
+            elif self._mode is Mode.HOLD:
+                self._command(step, step.hold_action)
+        self._record(self._stamp())
         return self._flush()
 
     def on_confirmation(self, result: Confirmation) -> list[Effect]:
         """What the safety gate made of a command."""
         self._decide(self._clock.monotonic())
-        step = self._step
-        if step is not None and step.is_confirmed_by(result):
+        step = self._ledger.confirmed_by(result)
+        if step is not None:
             step.confirmation = result
-            self._follow_gripper(result.sent_target[3])
+            if step is self._step:
+                self._follow_gripper(result.sent_target[3])
             refusal = '' if result.accepted else result.detail or 'for no stated reason'
             if refusal and refusal != self._arm_refusal:
                 self._event('warning', f'the arm refused a command: {refusal}')
             self._arm_refusal = refusal
-            self._publish_step(self._step, if_complete=True)
+            self._record(self._stamp())
         return self._flush()
 
     def on_arm_state(self, *, ready: bool, fault: str, commanded_opening_m: float) -> list[Effect]:
@@ -274,9 +278,8 @@ class Arbiter:
             self._begin_tick(out_of_turn=True)
 
     def _begin_tick(self, late_ms: float = 0.0, *, out_of_turn: bool = False) -> None:
-        """Open the next step; its command and its tick come before the record of the previous one."""
-        previous = self._step
-        self._index += previous is not None
+        """Open the next step; its command and its tick come before the record of earlier ones."""
+        self._index += self._step is not None
         human = self._mode is Mode.HUMAN
         if human:
             self._gripper = min(max(self._gripper + self._pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
@@ -288,6 +291,7 @@ class Arbiter:
             human_action=(*self._pad.input.motion, self._gripper) if human else None,
             hold_action=(0.0, 0.0, 0.0, self._gripper),
         )
+        self._ledger.add(step)
         if step.human_action is not None:
             self._command(step, step.human_action)
         elif self._mode is not Mode.AUTONOMOUS:
@@ -295,7 +299,7 @@ class Arbiter:
         self._effects.append(PublishTick(step.stamp, step.episode_id, step.index))
         if out_of_turn:
             self._effects.append(RestartClock())
-        self._publish_step(previous)
+        self._record(step.stamp)
 
     def _command(self, step: OpenStep, action: Action) -> None:
         """Command the arm for this step, as the mode's source."""
@@ -303,10 +307,8 @@ class Arbiter:
         step.command = PublishCommand(self._stamp(), step.episode_id, step.index, SOURCE[self._mode], action)
         self._effects.append(step.command)
 
-    def _publish_step(self, step: OpenStep | None, *, if_complete: bool = False) -> None:
-        if step is not None and not step.published and (step.complete or not if_complete):
-            step.published = True
-            self._effects.append(PublishStep(step.to_step()))
+    def _record(self, now: float) -> None:
+        self._effects += [PublishStep(step.to_step()) for step in self._ledger.due(now)]
 
     def _follow_gripper(self, opening_m: float) -> None:
         """The gripper stays where the arm was last sent [m], but for what the person does with it in a takeover."""

@@ -1,4 +1,4 @@
-"""The tick in progress: gathers the policy's answer, the command and its confirmation, and becomes one Step."""
+"""One tick: gathers the policy's answer, the command and its confirmation, and becomes one Step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class OpenStep:
     robot_action: Action | None = None
     command: PublishCommand | None = None
     confirmation: Confirmation | None = None
-    published: bool = False
 
     def is_answered_by(self, answer: PolicyAnswer) -> bool:
         """Whether this is the first answer to this very tick."""

@@ -20,7 +20,7 @@ from mile_learner.step import Source
 from mile_learner.task import TaskConfig
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
@@ -66,12 +66,12 @@ class TeleopNode(Node):
             RestartClock: self._restart_clock,
         }
         self._commands = self.create_publisher(Command, 'command', COMMAND)
-        self._ticks = self.create_publisher(Tick, 'tick', COMMAND)
+        self._ticks = self.create_publisher(Tick, 'tick', TURN)
         self._steps = self.create_publisher(Step, 'step', RECORD)
         self._events = self.create_publisher(Event, 'event', RECORD)
         self._statuses = self.create_publisher(TeleopStatus, 'teleop_status', LATCHED)
         self.create_subscription(Joy, 'joy', self._on_joy, SENSOR)
-        self.create_subscription(PolicyOutput, 'policy_output', self._on_policy_output, COMMAND)
+        self.create_subscription(PolicyOutput, 'policy_output', self._on_policy_output, TURN)
         self.create_subscription(CommandResult, 'command_result', self._on_command_result, RECORD)
         self.create_subscription(ArmState, 'arm_state', self._on_arm_state, SENSOR)
         self.create_service(StartEpisode, 'start_episode', self._on_start)

@@ -44,6 +44,9 @@ class Judge(RuleBasedStateMachine):
         new, self.seen = self.rig.effects[self.seen :], len(self.rig.effects)
         for effect in new:
             self.judge_one(effect)
+        if len(self.steps) < len(self.ticks):
+            waited = self.ticks[-1].stamp - self.ticks[len(self.steps)].stamp
+            assert waited <= self.rig.config.record_wait_s, 'a step waits no longer than that'
 
     def pad_arrives(self, state: object, *, at_rest: bool) -> None:
         now = self.rig.clock.now + 0.001

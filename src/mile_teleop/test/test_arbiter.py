@@ -145,7 +145,7 @@ def test_the_last_step_may_be_completed_after_the_episode_ended() -> None:
     assert np.isfinite(rig.steps[-1].sent_target).all()
     rig.start('e1')
     rig.stop()
-    rig.tick()
+    rig.tick(1.1)
     assert [step.index for step in rig.steps] == [0, 1, 0]
 
 

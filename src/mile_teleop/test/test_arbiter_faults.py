@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mile_learner.step import Mode, Source
-from mile_teleop.effects import PublishEvent
+from mile_teleop.effects import PublishCommand, PublishEvent, PublishStep
 from mile_teleop.errors import RefusedError
 from mile_teleop.pad import Button
 
-from .rig import NAN, Rig, sources
+from .rig import NAN, Rig, of, sources
 
 T = Button.TAKEOVER
 
@@ -242,3 +242,39 @@ def test_requests_that_make_no_sense_are_refused() -> None:
     rig.start('e0')
     with pytest.raises(RefusedError, match='e0 still runs'):
         rig.start('e1')
+
+
+def test_an_answer_that_comes_when_its_tick_is_over_is_recorded_and_not_obeyed() -> None:
+    rig = Rig()
+    rig.live()
+    rig.cycle(Button.TAKEOVER, motion=(0.3, 0.0, 0.0))
+    recorded = len(rig.steps)
+    rig.arm()
+    rig.pad(Button.TAKEOVER, motion=(0.4, 0.0, 0.0))
+    rig.tick()
+    rig.confirm()
+    rig.arm()
+    rig.pad(Button.TAKEOVER, motion=(0.5, 0.0, 0.0))
+    rig.tick()
+    rig.confirm()
+    assert len(rig.steps) == recorded, 'both wait for the policy'
+    effects = rig.answer((0.0, 0.0, 0.7, 1.0), back=1)
+    assert not of(PublishCommand, effects)
+    (late,) = [effect.step for effect in of(PublishStep, effects)]
+    assert late.robot_action_valid
+    assert late.robot_action[2] == np.float32(0.7)
+    assert late.human_action[0] == np.float32(0.4)
+    rig.answer()
+    assert [step.index for step in rig.steps] == list(range(recorded + 2))
+
+
+def test_a_step_whose_answer_never_comes_is_recorded_without_it_when_the_wait_is_over() -> None:
+    rig = Rig(record_wait_s=0.25)
+    rig.live()
+    recorded = len(rig.steps)
+    for _ in range(2):
+        rig.tick()
+    assert len(rig.steps) == recorded
+    for _ in range(3):
+        rig.tick()
+    assert [step.robot_action_valid for step in rig.steps[recorded:]] == [False] * 2

@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 from mile_learner.bags import read_episode
 from mile_learner.check import check_bags
 from mile_learner.step import Mode, Source
-from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_stamp
 from mile_teleop.pad import Button
 
@@ -55,7 +55,7 @@ class World:
         self._executor.add_node(self.node)
         self.heard: list[Any] = []
         for kind, topic, qos in (
-            (Tick, 'tick', COMMAND),
+            (Tick, 'tick', TURN),
             (Command, 'command', COMMAND),
             (Step, 'step', RECORD),
             (Event, 'event', RECORD),
@@ -63,7 +63,7 @@ class World:
         ):
             self.node.create_subscription(kind, topic, self._hear, qos)
         self._joy = self.node.create_publisher(Joy, 'joy', SENSOR)
-        self._answers = self.node.create_publisher(PolicyOutput, 'policy_output', COMMAND)
+        self._answers = self.node.create_publisher(PolicyOutput, 'policy_output', TURN)
         self._results = self.node.create_publisher(CommandResult, 'command_result', RECORD)
         self._states = self.node.create_publisher(ArmState, 'arm_state', SENSOR)
         self._joints = self.node.create_publisher(JointState, 'joint_states', SENSOR)
