@@ -21,6 +21,7 @@ def add(verbs: Any) -> None:
     parser = add_verb(verbs, 'inspect', run, help='tables, label checks and plots of a run or of one episode')
     parser.add_argument('path', metavar='RUN|BAG', type=absolute, help='folder of a run, or of one episode of it')
     parser.add_argument('--check', action='store_true', help='check every step of every bag; exit code 1 if something is wrong')
+    parser.add_argument('--invariants', action='store_true', help='which of the invariants I1-I10 held; exit code 1 if one did not')
     parser.add_argument('--plot', metavar='FILE.png', type=absolute, help="write the episode's timeline, or the run's progress")
 
 
@@ -28,6 +29,10 @@ def run(args: argparse.Namespace) -> Report:
     """Inspect a run or a bag, whichever the path is."""
     from mile_learner.run_folder import RUN_FILE, Run
 
+    if args.invariants:
+        from mile_bringup.invariant_report import report
+
+        return report(args.path)
     if (args.path / RUN_FILE).is_file():
         return _run_report(Run.open(args.path), check=args.check, plot=args.plot)
     return _episode_report(args.path, check=args.check, plot=args.plot)

@@ -83,13 +83,20 @@ class CloseBag:
 
 
 @dataclass(frozen=True)
+class JudgeBag:
+    """Tell the person which invariants the finished bag shows to be violated; reply: None."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class Train:
     """Make a new policy version of everything up to `iteration`; reply: None."""
 
     iteration: int
 
 
-Request = LoadPolicy | AwaitReady | ResetArm | AwaitStart | OpenBag | StartEpisode | AwaitEnd | StopEpisode | CloseBag | Train
+Request = LoadPolicy | AwaitReady | ResetArm | AwaitStart | OpenBag | StartEpisode | AwaitEnd | StopEpisode | CloseBag | JudgeBag | Train
 
 
 @dataclass(frozen=True)
@@ -181,4 +188,6 @@ def _episode(
     outcome: str = yield AwaitEnd()
     steps: int = yield StopEpisode(outcome)
     fault: str = yield CloseBag(outcome, steps, discard=outcome == 'discarded')
+    if not fault and outcome != 'discarded':
+        yield JudgeBag(path)
     return fault

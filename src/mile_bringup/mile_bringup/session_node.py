@@ -21,7 +21,8 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from mile_bringup import session
+from mile_bringup import invariant_report, session
+from mile_bringup.deployment import config_dir
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
 from mile_bringup.summary import conclude
@@ -33,6 +34,7 @@ from mile_learner.task import TaskConfig
 from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
+from mile_teleop.arbiter_config import ArbiterConfig
 
 HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
 """Topics that have a publisher once the nodes are up."""
@@ -147,10 +149,20 @@ class SessionNode(Node):
             case session.CloseBag(outcome, steps, discard):
                 self._report('episode ended', outcome=outcome)
                 self._call(CloseBag, CloseBag.Request(outcome=outcome, steps=steps, discard=discard), lambda reply: reply.message)
+            case session.JudgeBag(path):
+                self._judge(path)
             case session.Train(iteration):
                 self._retrain = False
                 self._report('training', iteration=iteration, epoch=0, epochs=0)
                 self._train()
+
+    def _judge(self, path: Path) -> None:
+        """Tell the person of every invariant that the episode's bag shows to be violated."""
+        warnings = invariant_report.warnings(path)
+        for warning in warnings:
+            self.get_logger().error(f'{path.parent.name}/{path.name}: {warning}')
+        self._report('episode judged', detail=f'{len(warnings)} violations of invariants; see the log' if warnings else '')
+        self._poll = lambda: self._advance(None)
 
     def _finish(self, code: int, message: str) -> None:
         """Report, and end this node; whoever started the graph ends the rest."""
@@ -302,7 +314,12 @@ class SessionNode(Node):
         return {
             'task': self._task.name,
             'operator': self._config.operator,
-            'configuration': {'task': self._task.to_mapping(), 'session': self._config.to_mapping(), 'run': dict(self._run.config)},
+            'configuration': {
+                'task': self._task.to_mapping(),
+                'teleop': ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping(),
+                'session': self._config.to_mapping(),
+                'run': dict(self._run.config),
+            },
         }
 
     def _report(self, phase: str, detail: str = '', **values: object) -> None:

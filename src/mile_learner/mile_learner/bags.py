@@ -7,7 +7,7 @@ of text to text: text stands for itself, everything else is written as JSON (`en
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of
@@ -85,18 +86,28 @@ def read_episode(path: Path) -> EpisodeRecord:
     Raises:
         LearnerError: no bag, a torn bag, or not exactly one topic of steps.
     """
-    metadata = read_metadata(path)
+    return EpisodeRecord(path, read_metadata(path), tuple(to_step(message) for _, _, message in read_messages(path, (STEP_TYPE,))))
+
+
+def read_messages(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, float, Any]]:
+    """The messages of the wanted types, in the order of their recording, as (type, received [s since the epoch], message).
+
+    Raises:
+        LearnerError: a torn bag, or not exactly one topic of steps.
+    """
     try:
         with Reader(path) as reader:
-            connections = [connection for connection in reader.connections if connection.msgtype == STEP_TYPE]
-            if len(connections) != 1:
-                msg = f'{path}: got {len(connections)} topics of {STEP_TYPE}, expected 1; is it an episode recorded by mile?'
+            steps = [connection for connection in reader.connections if connection.msgtype == STEP_TYPE]
+            if len(steps) != 1:
+                msg = f'{path}: got {len(steps)} topics of {STEP_TYPE}, expected 1; is it an episode recorded by mile?'
                 raise LearnerError(msg)
-            steps = tuple(_steps(reader, connections[0]))
+            chosen = [connection for connection in reader.connections if connection.msgtype in wanted]
+            typestore = _types_of(chosen)
+            for connection, received_ns, data in reader.messages(chosen):
+                yield connection.msgtype, received_ns * 1e-9, typestore.deserialize_cdr(data, connection.msgtype)
     except (ReaderError, SerdeError, TypesysError, OSError) as error:
         msg = f'{path}: cannot be read as a bag ({" ".join(str(error).split())[:160]})'
         raise LearnerError(msg) from error
-    return EpisodeRecord(path, metadata, steps)
 
 
 def content_hash(path: Path) -> str:
@@ -108,22 +119,24 @@ def content_hash(path: Path) -> str:
     return sha256_of(files[0])
 
 
-def _steps(reader: Reader, connection: Connection) -> Iterator[Step]:
+def _types_of(connections: Collection[Connection]) -> Typestore:
+    """The standard types, and those that the bag defines."""
     typestore = get_typestore(Stores.ROS2_JAZZY)
-    types = get_types_from_msg(connection.msgdef.data, STEP_TYPE)
-    typestore.register({name: definition for name, definition in types.items() if name not in typestore.types})
-    for _, _, data in reader.messages([connection]):
-        yield _step(typestore.deserialize_cdr(data, STEP_TYPE))
+    for connection in connections:
+        types = get_types_from_msg(connection.msgdef.data, connection.msgtype)
+        typestore.register({name: definition for name, definition in types.items() if name not in typestore.types})
+    return typestore
 
 
-def _step(message: Any) -> Step:
+def to_step(message: Any) -> Step:
+    """One step from its message (mile_msgs/Step)."""
     return Step(
-        stamp=_seconds(message.header.stamp),
+        stamp=seconds(message.header.stamp),
         episode_id=message.episode_id,
         index=int(message.index),
         observation=np.asarray(message.observation, dtype=np.float32),
-        observation_stamp=_seconds(message.observation_stamp),
-        image_stamp=_seconds(message.image_stamp),
+        observation_stamp=seconds(message.observation_stamp),
+        image_stamp=seconds(message.image_stamp),
         robot_action=np.asarray(message.robot_action, dtype=np.float32),
         robot_action_valid=bool(message.robot_action_valid),
         human_action=np.asarray(message.human_action, dtype=np.float32),
@@ -140,5 +153,6 @@ def _step(message: Any) -> Step:
     )
 
 
-def _seconds(stamp: Any) -> float:
+def seconds(stamp: Any) -> float:
+    """A time message in seconds since the epoch."""
     return float(stamp.sec) + float(stamp.nanosec) * 1e-9
