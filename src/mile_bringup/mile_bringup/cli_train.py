@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite, whole
 from mile_bringup.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mile_learner.manifest import Manifest
+    from mile_learner.run_folder import Run
+
+CLONING = 'behaviour_cloning'
 
 
 def add(verbs: Any) -> None:
     """Add the verb."""
     parser = add_verb(verbs, 'train', run, help="make a new policy version from all of a run's episodes; it flies once it is promoted")
     parser.add_argument('run_dir', metavar='RUN', type=absolute, help='folder of the run')
-    parser.add_argument('--method', default='mile', help='what trains (default: mile)')
+    parser.add_argument('--method', default='mile', help=f'what trains (default: mile); {CLONING}: a first policy from demonstrations')
     parser.add_argument(
         '--set',
         dest='options',
@@ -24,7 +32,7 @@ def add(verbs: Any) -> None:
         help="change one of the method's options, e.g. epochs=100",
     )
     parser.add_argument('--seed', type=whole(0, 2**31 - 1), help="of the training (default: the run's)")
-    parser.add_argument('--promote', action='store_true', help='let the new version fly')
+    parser.add_argument('--promote', action='store_true', help='let the new version fly; the first one of a run always does')
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -33,7 +41,6 @@ def run(args: argparse.Namespace) -> Report:
 
     from mile_bringup.isolation import lock_run
     from mile_learner.run_folder import Run
-    from mile_learner.train import train
 
     of = Run.open(args.run_dir)
     lock_run(args.run_dir)
@@ -45,13 +52,23 @@ def run(args: argparse.Namespace) -> Report:
             bar.update(epoch - bar.n)
             return True
 
-        manifest = train(of, method=args.method, overrides=_options(args.options), seed=args.seed, progress=show)
-    if args.promote:
+        manifest = _train(of, args, show)
+    if args.promote or list(of.versions()) == [manifest.version]:
         of.promote(manifest.version)
     data = {'run': str(of.path), 'version': manifest.version, 'current': of.current(), 'metrics': dict(manifest.metrics)}
-    hint = '' if args.promote else f'\nlet it fly: mile policies {of.path} promote {manifest.version}'
+    hint = '' if of.current() == manifest.version else f'\nlet it fly: mile policies {of.path} promote {manifest.version}'
     numbers = '\n'.join(f'{name}: {value}' for name, value in manifest.metrics.items())
-    return Report(finite(data), f'{manifest.version}, from {manifest.parent}\n{numbers}{hint}')
+    return Report(finite(data), f'{manifest.version}, from {manifest.parent or "demonstrations"}\n{numbers}{hint}')
+
+
+def _train(of: Run, args: argparse.Namespace, progress: Callable[[int, int, Mapping[str, float]], bool]) -> Manifest:
+    from mile_learner.initial import clone_demonstrations
+    from mile_learner.train import train
+
+    options = _options(args.options)
+    if args.method == CLONING:
+        return clone_demonstrations(of, overrides=options, seed=args.seed, progress=progress)
+    return train(of, method=args.method, overrides=options, seed=args.seed, progress=progress)
 
 
 def _options(texts: list[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Integrity of recorded episodes: every step carries what training relies on, or a finding says where it does not.
 
 Conventions checked: indices run from 0 without gaps; a_r is there on every tick on which somebody commands the arm, during a takeover too;
-a_h is finite exactly where nu = 1 and NaN elsewhere; the source follows from mode and ν; the executed action is that of its source.
+a_h is finite exactly where nu = 1 and NaN elsewhere; the source follows from mode and ν; the executed action is that of its source. In a
+demonstration there is no a_r, and the policy never acts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from mile_learner.bags import EpisodeRecord, read_episode
 from mile_learner.errors import LearnerError
+from mile_learner.run_folder import DEMONSTRATE
 from mile_learner.step import Mode, Source, Step
 
 OUTCOMES = ('success', 'failure', 'timeout', 'discarded', 'aborted')
@@ -62,9 +64,10 @@ def check_episode(episode: EpisodeRecord) -> list[Finding]:
     name = str(episode.path)
     findings = [Finding(kind, name, None, message) for kind, message in _episode_faults(episode)]
     layout = episode.metadata.get('observation_layout') or []
+    demonstration = episode.metadata.get('mode') == DEMONSTRATE
     previous: Step | None = None
     for position, step in enumerate(episode.steps):
-        faults = [*_order_faults(step, previous, position, episode), *_content_faults(step, len(layout))]
+        faults = [*_order_faults(step, previous, position, episode), *_content_faults(step, len(layout), demonstration=demonstration)]
         findings += [Finding(kind, name, step.index, message) for kind, message in faults]
         previous = step
     return findings
@@ -91,11 +94,14 @@ def _order_faults(step: Step, previous: Step | None, position: int, episode: Epi
         yield 'episode_id', f'got {step.episode_id!r}, expected {episode.metadata.get("episode_id")!r}'
 
 
-def _content_faults(step: Step, dim: int) -> Iterator[tuple[str, str]]:
+def _content_faults(step: Step, dim: int, *, demonstration: bool) -> Iterator[tuple[str, str]]:
     commanded = step.source is not Source.HOLD
     if (commanded or len(step.observation)) and not (len(step.observation) == dim and np.isfinite(step.observation).all()):
         yield 'observation', f'got {len(step.observation)} values, expected {dim} finite ones'
-    if commanded and not (step.robot_action_valid and np.isfinite(step.robot_action).all()):
+    if demonstration:
+        if step.robot_action_valid or step.source is Source.POLICY:
+            yield 'robot_action', f'got {step.robot_action.tolist()} with source {step.source.name}, expected none in a demonstration'
+    elif commanded and not (step.robot_action_valid and np.isfinite(step.robot_action).all()):
         yield 'robot_action', f'got {step.robot_action.tolist()} (valid: {step.robot_action_valid}), expected a finite a_r'
     if step.intervening and not np.isfinite(step.human_action).all():
         yield 'human_action', f'got {step.human_action.tolist()} where nu = 1, expected a finite a_h'

@@ -10,6 +10,7 @@ from mile_learner.bags import EpisodeRecord
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
 from mile_learner.methods.base import InterventionData
+from mile_learner.run_folder import DEMONSTRATE
 from mile_learner.step import Source
 
 
@@ -17,7 +18,7 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
     """The usable steps of one episode.
 
     Steps without an observation are left out before stacking, as the policy never saw them; steps on which nobody commanded the arm (hold,
-    e-stop) are left out after stacking, as they say nothing about whether the human wanted to intervene.
+    e-stop) are left out after stacking, as they say nothing about whether the human wanted to intervene. A demonstration has no a_r.
 
     Args:
         episode: as read from its bag.
@@ -36,8 +37,9 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
     stacked = stack_episode(np.stack([step.observation for step in steps]), history)
     next_stacked = np.concatenate([stacked[1:], stacked[-1:]])
     robot_action = np.stack([step.robot_action for step in steps])
+    demonstration = episode.metadata.get('mode') == DEMONSTRATE
     for name, values in (('observation', stacked), ('robot_action', robot_action)):
-        if not np.isfinite(values[commanded]).all():
+        if not np.isfinite(values[commanded]).all() and not (demonstration and name == 'robot_action'):
             msg = f'{episode.path}: {name} is not finite; `mile inspect {episode.path} --check` names the steps'
             raise LearnerError(msg)
     count = len(steps)
@@ -54,7 +56,7 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
         iteration=np.full(count, iteration),
         done=ended,
         success=np.full(count, episode.outcome == 'success'),
-        demonstration=np.zeros(count, dtype=bool),
+        demonstration=np.full(count, demonstration),
     )
     return data.take(commanded)
 

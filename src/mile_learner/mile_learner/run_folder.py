@@ -1,6 +1,8 @@
 """A run on disk: episodes, policy versions, which version flies, metrics; and what has to happen next.
 
     run.yaml  iter_00/episode_000/  policies/v000/  policies/current  metrics.jsonl
+    demonstrations/episode_000/     by the human alone; what the first policy is cloned from
+    shown_v000/episode_000/         by policy v000 alone, for the operator to see what it does
 
 What happens next is computed from what is whole on disk, never from memory, so that a killed run resumes by starting it again.
 """
@@ -24,6 +26,9 @@ from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
 RUN_FILE = 'run.yaml'
 METRICS_FILE = 'metrics.jsonl'
 BAG_METADATA_FILE = 'metadata.yaml'
+DEPLOY, DEMONSTRATE, SHOW = 'deploy', 'demonstrate', 'show'
+"""What episodes are recorded for, `mode` in a bag's metadata; one without is of a deployment."""
+DEMONSTRATIONS = 'demonstrations'
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class RunState:
 
     episodes: Mapping[int, frozenset[int]]
     trained: frozenset[int]
+
+
+def shown_folder(version: str) -> str:
+    """Name of the folder with the episodes in which a policy version is shown."""
+    return f'shown_{version}'
 
 
 def next_action(state: RunState, iterations: int, episodes_per_iteration: int) -> Episode | Train | Done:
@@ -119,10 +129,15 @@ class Run:
                 found[int(match[1]), int(match[2])] = path
         return dict(sorted(found.items()))
 
+    def recorded(self, folder: str) -> dict[int, Path]:
+        """Every whole episode by index in one folder of the run, in order; they belong to no iteration."""
+        paths = sorted((self.path / folder).glob(f'episode_*/{BAG_METADATA_FILE}'))
+        return {int(path.parent.name.removeprefix('episode_')): path.parent for path in paths if path.parent.name[8:].isdigit()}
+
     def set_aside_torn_episodes(self) -> list[Path]:
         """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted."""
         aside = []
-        for path in sorted(self.path.glob('iter_*/episode_*.incomplete')):
+        for path in sorted(self.path.glob('*/episode_*.incomplete')):
             number = len(list(path.parent.glob(f'{path.stem}.torn-*')))
             aside.append(path.rename(path.with_name(f'{path.stem}.torn-{number}')))
         return aside

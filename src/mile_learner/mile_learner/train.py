@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,7 @@ def train(
             raise LearnerError(msg)
     data = run_data(records, start.manifest.history)
     version = run.next_version()
-    chosen = seed if seed is not None else int(run.config.get('seed', 0))
-    training_seed = int(np.random.SeedSequence([chosen, int(version[1:])]).generate_state(1)[0])
+    training_seed = version_seed(run, version, seed)
     warnings = data_warnings(data, start)
     trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
     warnings += model_warnings(data, trained)
@@ -65,8 +65,19 @@ def train(
         method=method,
         configuration=config.to_mapping(),
         seed=training_seed,
-        data=tuple({'episode': path.relative_to(run.path).as_posix(), 'sha256': content_hash(path)} for path in paths.values()),
+        data=provenance(run, paths.values()),
         metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
         created=now(),
     )
     return Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
+
+
+def version_seed(run: Run, version: str, seed: int | None) -> int:
+    """The seed of the training that makes `version`: from `seed`, by default the run's own (run.yaml) and 0 if it has none."""
+    chosen = seed if seed is not None else int(run.config.get('seed', 0))
+    return int(np.random.SeedSequence([chosen, int(version[1:])]).generate_state(1)[0])
+
+
+def provenance(run: Run, episodes: Iterable[Path]) -> tuple[dict[str, str], ...]:
+    """What a manifest says about the bags that a version was trained on."""
+    return tuple({'episode': path.relative_to(run.path).as_posix(), 'sha256': content_hash(path)} for path in episodes)
