@@ -1,4 +1,4 @@
-"""`mile bench prepare | run | report | rollouts`: the arguments, and what each prints. Imports what is heavy only when it is needed."""
+"""`mile bench prepare | run | report | rollouts | learner`: arguments, and what each prints. Imports what is heavy only when needed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     rollouts.add_argument('--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)')
     rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
-    for command in (prepare, run, report, rollouts):
+    learner = commands.add_parser(
+        'learner', help='cost of a training step, of a round, of reading bags; beside the least possible'
+    )
+    learner.add_argument('--run', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
+    for command in (prepare, run, report, rollouts, learner):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
     return commands
 
@@ -75,7 +79,7 @@ def execute(args: argparse.Namespace) -> Answer:
         LearnerError, ConfigError: bad input, in one line.
     """
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
-    return {'prepare': _prepare, 'run': _run, 'report': _report, 'rollouts': _rollouts}[args.command](args)
+    return {'prepare': _prepare, 'run': _run, 'report': _report, 'rollouts': _rollouts, 'learner': _learner}[args.command](args)
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
@@ -128,6 +132,13 @@ def _rollouts(args: argparse.Namespace) -> Answer:
     rates = rollout_speed(args.task, episodes=args.episodes, workers=args.workers, preparation=_preparation(quick=args.quick))
     lines = [f'{name:10} {rate:8.1f} episodes/s  {rate / rates["loop"]:5.2f} x the loop' for name, rate in rates.items()]
     return {'episodes_per_second': rates, 'workers': args.workers}, '\n'.join(lines), 0
+
+
+def _learner(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.learner_speed import learner_speed, speed_text
+
+    found = learner_speed(args.run)
+    return found, speed_text(found), 0
 
 
 def _preparation(*, quick: bool) -> Any:
