@@ -29,14 +29,18 @@ class Categorical(NamedTuple):
         """Of the actions' numbers, (B, 1) -> (B,)."""
         return self.log_probs.gather(-1, actions.long()).squeeze(-1)
 
-    def log_classes(self, expected: Categorical, c: float, sigma: float, *, joint: bool = False) -> Tensor:
+    def log_classes(self, expected: Categorical, c: float, sigma: float, *, joint: bool = False, released: bool = False) -> Tensor:
         """The A actions of the human and "no intervention", float64 (B, A + 1); see `mile_learner.intervention`."""
-        return discrete_log_classes(self.log_probs.double(), expected.log_probs.double(), c, sigma, joint=joint)
+        return discrete_log_classes(self.log_probs.double(), expected.log_probs.double(), c, sigma, joint=joint, released=released)
 
     def log_intervention_probability(self, expected: Categorical, c: float, sigma: float) -> tuple[Tensor, Tensor]:
         """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each."""
         classes = self.log_classes(expected, c, sigma, joint=True)
         return torch.logsumexp(classes[:, :-1], dim=-1), classes[:, -1]
+
+    def entropy(self) -> Tensor:
+        """[nats], (B,)."""
+        return -(self.log_probs.exp() * self.log_probs).sum(dim=-1)
 
     @staticmethod
     def certain(actions: Tensor, count: int) -> Categorical:

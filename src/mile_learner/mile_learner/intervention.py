@@ -104,7 +104,9 @@ def probability_floor(dim: int, c: float, sigma: float, nodes: int = DEFAULT_NOD
     return at_zero, at_equal
 
 
-def discrete_log_classes(log_policy: Tensor, log_mental: Tensor, c: float, sigma: float, *, joint: bool = False) -> Tensor:
+def discrete_log_classes(
+    log_policy: Tensor, log_mental: Tensor, c: float, sigma: float, *, joint: bool = False, released: bool = False
+) -> Tensor:
     """Log-probabilities of the A + 1 classes of the discrete model, the last being "no intervention"; (B, A) each -> (B, A+1).
 
     Args:
@@ -113,9 +115,11 @@ def discrete_log_classes(log_policy: Tensor, log_mental: Tensor, c: float, sigma
         c: cost of intervening [nats].
         sigma: scale of the CDF [nats].
         joint: False: π(a|s)·p(ν=1|s) as in Eq. 2; True: the exact joint π(a|s)·Φ(·) of Eq. 1, whose sum over a is the same.
+        released: as in the authors' code: π(a|s) in the place of its logarithm in Φ, and no σ. (There the tensors' shapes fit for a batch
+            of 1 or of A only; here for any.)
     """
     expected = (log_mental.exp() * log_policy).sum(dim=-1, keepdim=True)
-    z = (log_policy - expected - c) / sigma
+    z = log_policy.exp() - expected - c if released else (log_policy - expected - c) / sigma
     log_joint = log_policy + torch.special.log_ndtr(z)
     log_none = torch.logsumexp(log_policy + torch.special.log_ndtr(-z), dim=-1, keepdim=True)
     if joint:

@@ -1,0 +1,226 @@
+"""MILE (Korkmaz & Bıyık 2025), Eqs. 2 to 5, with the closed form of the intervention probability.
+
+Continuous actions:
+
+    J1 = mean BCE(p(ν=1|s), ν)                           trains the policy θ and the mental model ξ
+    J2 = mean −ln π_θ(a_h|s) over the steps with ν = 1   trains the policy θ
+    J  = λ J1 + (1 − λ) J2
+
+Discrete actions: J = mean cross-entropy over |A| + 1 classes, each action by the human and "no intervention" (Eq. 3; the text's other
+sentence, "a_r otherwise", contradicts that class and is not followed). With ln p̂(a_h) = ln p(ν=1|s) + ln p(a_h|ν=1, s) the cross-entropy
+is J1 + J2, J2 being divided by all steps, so that here too J = λ J1 + (1 − λ) J2: half of it at λ = 0.5, which Adam does not notice.
+
+variant=as_published (the default) is that. variant=as_released is the authors' code where it differs (USC-Lira/mile-code):
+
+* J2 takes a_h from N(p μ, p s) with p = p(ν=1|s): the variable is scaled, not the density, and J2 trains ξ, too, through p;
+  ln(p s) is clamped to [−20, 2], and p in J1 to [1e-7, 1 − 1e-7];
+* the mental model starts from random weights (its warm start is loaded and dropped);
+* a fifth of the steps, drawn anew in each round, is left out of the training; gradients are not clipped;
+* discrete: π(a|s) in the place of ln π(a|s) in Φ, and no σ.
+  Its batch is 1024, its learning rate 1e-4 (options of their own). Not followed: Adam's moments live through all rounds there; 1000 samples
+  instead of the integral.
+
+mental_model says what the human expects of the robot, π̂:
+
+* learned: a network trained by J1, from the bundle's mental model on (as published);
+* bc_frozen: the bundle's mental model as it is: that of the run's beginning, a clone of the initial policy;
+* snapshot: the policy that training starts from, hence the one that flew last, as it is (the first author's later code);
+* none: π̂ = π. For Gaussians p is then the same everywhere, and J2 alone teaches;
+* noted: π̂ = N(a_r, exp(log_std_min)²), discrete: certainly a_r, with the robot action noted at the very step. Nothing in J ties a learned
+  π̂ to what the robot does: J1 alone can move it along with the policy, and then the steps without an intervention no longer hold the policy
+  in place.
+
+Two more departures that may be chosen:
+
+* decisions=onset: Eq. 2 is about the decision to take over. A person who has taken over keeps control for a while, also where robot and
+  human agree again; counted as ν = 1 there, J1 drives the policy away from actions that are right.
+* std_gradient=false: J1 can lower its loss by widening or narrowing the policy, which changes no action.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mile_learner.categorical import Categorical
+from mile_learner.config import Config, option
+from mile_learner.intervention import DEFAULT_NODES
+from mile_learner.methods.base import InterventionData
+from mile_learner.network import Policy
+from mile_learner.policy import Gaussian
+
+RELEASED_P = 1e-7
+RELEASED_LOG_STD = (-20.0, 2.0)
+
+
+@dataclass(frozen=True)
+class MileConfig(Config):
+    """Options of MILE; learning rate and epochs by default those of Table I, WidowX Peg Insertion."""
+
+    learning_rate: float = option(1e-5, doc='step size of Adam', gt=0.0, le=1.0)
+    epochs: int = option(500, doc='passes over the data', ge=1)
+    batch_size: int = option(256, doc='steps per gradient step', ge=1)
+    intervention_weight: float = option(0.5, doc='lambda: the weight of J1; that of J2 is 1 - lambda', ge=0.0, le=1.0)
+    variant: str = option('as_published', doc="the paper's losses, or those of the authors' code", choices=('as_published', 'as_released'))
+    mental_model: str = option(
+        'learned',
+        doc='what the human expects of the robot: a network trained by J1; the initial one, a clone of the initial policy, kept as it is; '
+        'the policy that flew last; what the policy itself does; or the robot action noted at each step',
+        choices=('learned', 'bc_frozen', 'snapshot', 'none', 'noted'),
+    )
+    discrete_form: str = option(
+        'product',
+        doc='discrete actions: the class of a_h as the product pi(a_h|s) p(nu=1|s) of Eq. 2, or as the exact joint of Eq. 1',
+        choices=('product', 'joint'),
+    )
+    decisions: str = option(
+        'all',
+        doc='where J1 counts nu = 1: at every step of a takeover, or only at its onset, when the human decided',
+        choices=('all', 'onset'),
+    )
+    std_gradient: bool = option(True, doc='whether J1 may move the standard deviation of the policy')
+    lapse: float = option(
+        0.0, doc='probability that nu has nothing to do with the state: p becomes lapse/2 + (1 - lapse) p', ge=0.0, lt=1.0
+    )
+    calibrate: bool = option(
+        False, doc='whether c and sigma are fitted to the data after training, for display and the next training; continuous actions'
+    )
+    grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
+    nodes: int = option(DEFAULT_NODES, doc='quadrature nodes of the intervention probability', ge=2, le=64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B steps.
+
+    Attributes:
+        inputs: stacked observations, (B, H*d).
+        robot_actions: a_r, (B, A).
+        human_actions: a_h, (B, A); read only where ν = 1.
+        intervening: ν, (B,).
+        decided: where J1 counts, (B,).
+    """
+
+    inputs: Tensor
+    robot_actions: Tensor
+    human_actions: Tensor
+    intervening: Tensor
+    decided: Tensor
+
+    @classmethod
+    def of(cls, data: InterventionData, decisions: str) -> Batch:
+        """All steps of the data."""
+        decided = data.onset | ~data.intervening if decisions == 'onset' else np.ones(len(data), dtype=bool)
+        return cls(
+            inputs=torch.as_tensor(data.stacked, dtype=torch.float32),
+            robot_actions=torch.as_tensor(data.robot_action, dtype=torch.float32),
+            human_actions=torch.as_tensor(np.nan_to_num(data.human_action), dtype=torch.float32),
+            intervening=torch.as_tensor(data.intervening),
+            decided=torch.as_tensor(decided),
+        )
+
+    def take(self, rows: Tensor) -> Batch:
+        """The steps at `rows`, an index or mask tensor."""
+        return Batch(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one batch of B steps; all but `total`, `intervention` and `action` without gradient.
+
+    Attributes:
+        total: J.
+        intervention: J1.
+        action: J2, zero where no step has ν = 1.
+        probability: p(ν=1|s), (B,).
+        watched: the shortcuts of J1: how wide the policy is (mean log-std, or entropy) and how far from the mental model.
+    """
+
+    total: Tensor
+    intervention: Tensor
+    action: Tensor
+    probability: Tensor
+    watched: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the intervention model says of B steps.
+
+    Attributes:
+        log_p: ln p(ν=1|s), (B,).
+        log_not_p: ln p(ν=0|s), (B,).
+        action_nll: −ln of a_h given ν = 1, for the n steps with ν = 1, (n,).
+    """
+
+    log_p: Tensor
+    log_not_p: Tensor
+    action_nll: Tensor
+
+
+def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float, sigma: float, config: MileConfig) -> Losses:
+    """J and its parts on one batch."""
+    nu = batch.intervening
+    human = policy(batch.inputs)
+    expected = expected_robot(human, policy, mental_model, batch, config)
+    if isinstance(human, Categorical):
+        model = discrete_model(human, expected, batch, c, sigma, config)
+        counted = len(nu)
+        watched = {'entropy': human.entropy(), 'mental_distance': (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2}
+    else:
+        model = continuous_model(human, expected, batch, c, sigma, config)
+        counted = int(nu.sum())
+        watched = {'log_std': human.log_std, 'mental_distance': (expected.mean - human.mean).abs()}
+    log_p, log_not_p = model.log_p, model.log_not_p
+    if config.lapse > 0:
+        rest, half = math.log1p(-config.lapse), torch.tensor(math.log(config.lapse / 2), dtype=log_p.dtype)
+        log_p, log_not_p = torch.logaddexp(log_p + rest, half), torch.logaddexp(log_not_p + rest, half)
+    j1 = -(torch.where(nu, log_p, log_not_p) * batch.decided).sum() / batch.decided.sum().clamp_min(1)
+    j2 = model.action_nll.sum() / max(counted, 1)
+    return Losses(
+        total=config.intervention_weight * j1 + (1 - config.intervention_weight) * j2,
+        intervention=j1,
+        action=j2,
+        probability=log_p.exp().detach(),
+        watched={name: values.mean().detach() for name, values in watched.items()},
+    )
+
+
+def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: Policy, batch: Batch, config: MileConfig) -> Any:
+    """π̂ of the batch, of the same class as `human`, which is π."""
+    if config.mental_model == 'none':
+        return human
+    if config.mental_model != 'noted':
+        return mental_model(batch.inputs)
+    if isinstance(human, Categorical):
+        return Categorical.certain(batch.robot_actions, policy.architecture.action_dim)
+    return Gaussian(batch.robot_actions, torch.full_like(batch.robot_actions, policy.architecture.log_std_min))
+
+
+def continuous_model(human: Gaussian, expected: Gaussian, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
+    """Eq. 2, and N(μ, s) for a_h (Eq. 4); as released: N(p μ, p s)."""
+    nu = batch.intervening
+    deciding = human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
+    log_p, log_not_p = deciding.log_intervention_probability(deciding if expected is human else expected, c, sigma, config.nodes)
+    acting = human
+    if config.variant == 'as_released':
+        acting = Gaussian(log_p.exp().unsqueeze(-1) * human.mean, (log_p.unsqueeze(-1) + human.log_std).clamp(*RELEASED_LOG_STD))
+        log_p, log_not_p = (x.clamp(math.log(RELEASED_P), math.log1p(-RELEASED_P)) for x in (log_p, log_not_p))
+    return Model(log_p, log_not_p, -Gaussian(acting.mean[nu], acting.log_std[nu]).log_prob(batch.human_actions[nu]))
+
+
+def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
+    """The classes of Eq. 3, taken apart into whether and what."""
+    nu = batch.intervening
+    joint, released = config.discrete_form == 'joint', config.variant == 'as_released'
+    classes = human.log_classes(expected, c, sigma, joint=joint, released=released)
+    log_p = torch.logsumexp(classes[:, :-1], dim=-1)
+    chosen = classes[nu].gather(-1, batch.human_actions[nu].long()).squeeze(-1)
+    return Model(log_p, classes[:, -1], log_p[nu] - chosen)

@@ -1,0 +1,210 @@
+"""MILE's named variants and its discrete form: each is what its source says, and differs from the others where it should."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.categorical import CategoricalPolicy
+from mile_learner.classifier import InterventionClassifier
+from mile_learner.errors import LearnerError
+from mile_learner.guards import data_warnings, model_warnings
+from mile_learner.intervention import intervention_probability_sampled
+from mile_learner.methods.base import InterventionData
+from mile_learner.methods.mile import Mile
+from mile_learner.methods.mile_losses import Batch, MileConfig, mile_losses
+from mile_learner.policy import Architecture
+
+MakeBundle = Callable[..., Bundle]
+ACTIONS = 3
+
+
+def discrete_bundle(*, mental: bool = True, seed: int = 0) -> Bundle:
+    torch.manual_seed(seed)
+    architecture = Architecture(input_dim=12, action_dim=ACTIONS, hidden=(16,), distribution='categorical')
+    models = [CategoricalPolicy(architecture) for _ in range(2)]
+    manifest = Manifest('v000', 'toy', ('x', 'y', 'z'), 4, architecture, architecture if mental else None, 0.4, 0.5, 'test')
+    return Bundle(models[0], models[1] if mental else None, manifest)
+
+
+def data_of(steps: int = 300, *, discrete: bool, seed: int = 0) -> InterventionData:
+    """The robot does 0 everywhere; where x > 0.3 the human takes over, and does 0.8, or 2."""
+    rng = np.random.default_rng(seed)
+    stacked = rng.normal(size=(steps, 12)).astype(np.float32)
+    nu = stacked[:, 0] > 0.3
+    width, meant = (1, 2.0) if discrete else (4, 0.8)
+    human = np.where(nu[:, None], meant, np.nan).astype(np.float32) * np.ones(width, np.float32)
+    number, never = np.arange(steps), np.zeros(steps, dtype=bool)
+    robot = np.zeros((steps, width), np.float32)
+    return InterventionData(stacked, stacked, robot, human, nu, number // 50, number % 50, 0 * number, never, never, never)
+
+
+def losses_of(bundle: Bundle, data: InterventionData, config: MileConfig, c: float = 0.4, sigma: float = 0.5):
+    return mile_losses(bundle.policy, bundle.mental_model, Batch.of(data, config.decisions), c=c, sigma=sigma, config=config)
+
+
+def fit(data: InterventionData, start: Bundle, **options) -> Bundle:
+    return Mile().fit(data, start, config=MileConfig(**{'epochs': 60, 'learning_rate': 3e-3, **options}), seed=0)
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize('form', ['product', 'joint'])
+def test_the_discrete_loss_is_the_cross_entropy_over_actions_and_none(form: str) -> None:
+    bundle, data = discrete_bundle(), data_of(discrete=True)
+    inputs = torch.from_numpy(data.stacked)
+    pi, expected = (model(inputs).log_probs.double().exp() for model in (bundle.policy, bundle.mental_model))
+    whether = torch.special.ndtr((pi.log() - (expected * pi.log()).sum(1, keepdim=True) - 0.4) / 0.5)
+    p = (pi * whether).sum(1, keepdim=True)
+    classes = torch.cat([pi * (whether if form == 'joint' else p), 1 - p], dim=1)
+    labels = torch.from_numpy(np.where(data.intervening, np.nan_to_num(data.human_action[:, 0]), ACTIONS)).long()
+    losses = losses_of(bundle, data, MileConfig(discrete_form=form))
+    assert 2 * losses.total.item() == pytest.approx(functional.nll_loss(classes.log(), labels).item(), rel=1e-5)
+    assert losses.intervention.item() == pytest.approx(
+        functional.binary_cross_entropy(p[:, 0], torch.from_numpy(data.intervening).double()).item(), rel=1e-5
+    )
+
+
+def test_the_discrete_loss_as_released() -> None:
+    bundle, data = discrete_bundle(), data_of(discrete=True)
+    inputs = torch.from_numpy(data.stacked)
+    pi, expected = (model(inputs).log_probs.double().exp() for model in (bundle.policy, bundle.mental_model))
+    whether = torch.special.ndtr(pi - (expected * pi.log()).sum(1, keepdim=True) - 0.4)
+    p = (pi * whether).sum(1)
+    assert torch.allclose(losses_of(bundle, data, MileConfig(variant='as_released')).probability, p)
+
+
+@pytest.mark.parametrize('form', ['product', 'joint'])
+@pytest.mark.parametrize('mental_model', ['learned', 'bc_frozen', 'snapshot', 'none', 'noted'])
+def test_discrete_mile_learns_what_the_human_does(form: str, mental_model: str) -> None:
+    data = data_of(discrete=True)
+    trained = fit(data, discrete_bundle(), discrete_form=form, mental_model=mental_model)
+    action, p = trained.act(data.stacked)
+    assert (action[data.intervening] == 2).mean() > 0.95
+    if mental_model not in ('none', 'noted'):
+        assert p[data.intervening].mean() > p[~data.intervening].mean() + 0.3
+    assert all(math.isfinite(value) for value in trained.manifest.metrics.values())
+    assert model_warnings(data, trained) == data_warnings(data, trained) == []
+
+
+def test_steps_without_an_intervention_teach_discrete_mile() -> None:
+    """With the robot's action noted, silence says that it was good enough: the action 0 becomes likelier where nobody intervened."""
+    data, start = data_of(discrete=True), discrete_bundle()
+    quiet = torch.from_numpy(data.stacked[~data.intervening])
+    likely = {}
+    for weight in (0.0, 0.5):
+        trained = fit(data, start, mental_model='noted', intervention_weight=weight)
+        likely[weight] = trained.policy(quiet).log_probs[:, 0].exp().mean().item()
+    assert likely[0.5] > likely[0.0] + 0.2
+
+
+def test_which_models_each_mental_model_uses(make_bundle: MakeBundle) -> None:
+    for discrete in (False, True):
+        start, data = (discrete_bundle() if discrete else make_bundle()), data_of(discrete=discrete)
+        trained = {name: fit(data, start, mental_model=name, epochs=3) for name in ('learned', 'bc_frozen', 'snapshot', 'none', 'noted')}
+        assert not same_weights(trained['learned'].mental_model, start.mental_model)
+        assert same_weights(trained['bc_frozen'].mental_model, start.mental_model)
+        assert same_weights(trained['snapshot'].mental_model, start.policy)
+        assert same_weights(trained['none'].mental_model, trained['none'].policy)
+        again = {name: fit(data, trained[name], mental_model=name, epochs=3) for name in ('bc_frozen', 'snapshot')}
+        assert same_weights(again['bc_frozen'].mental_model, start.mental_model), 'the clone of the initial policy for good'
+        assert same_weights(again['snapshot'].mental_model, trained['snapshot'].policy), 'the policy that flew last'
+        assert not any(same_weights(bundle.policy, start.policy) for bundle in trained.values())
+
+
+def test_without_a_mental_model_only_the_human_actions_teach_a_gaussian(make_bundle: MakeBundle) -> None:
+    start, data = make_bundle(), data_of(discrete=False)
+    for std_gradient in (True, False):
+        config = MileConfig(mental_model='none', intervention_weight=1.0, std_gradient=std_gradient)
+        losses = losses_of(start, data, config, c=5.0, sigma=3.0)
+        assert losses.probability.std() < 1e-6
+        gradients = torch.autograd.grad(losses.total, list(start.policy.parameters()), allow_unused=True, materialize_grads=True)
+        assert max(gradient.abs().max().item() for gradient in gradients) < 1e-6
+
+
+def test_the_released_likelihood_scales_the_variable_and_trains_the_mental_model(make_bundle: MakeBundle) -> None:
+    start, data = make_bundle(), data_of(discrete=False)
+    nu = torch.from_numpy(data.intervening)
+    inputs, human = torch.from_numpy(data.stacked), torch.from_numpy(np.nan_to_num(data.human_action))
+    (mean, log_std), (mental_mean, mental_log_std) = start.policy(inputs), start.mental_model(inputs)
+    generator = torch.Generator().manual_seed(0)
+    p = intervention_probability_sampled(
+        mean, log_std, mental_mean, mental_log_std, 5.0, 3.0, samples=4000, generator=generator
+    )  # as that code estimates it
+    scaled = torch.distributions.Normal(p[:, None] * mean, (p[:, None].log() + log_std).exp())
+    by_hand = -scaled.log_prob(human)[nu].sum(-1).mean()
+    released = losses_of(start, data, MileConfig(variant='as_released', intervention_weight=0.0), c=5.0, sigma=3.0)
+    published = losses_of(start, data, MileConfig(intervention_weight=0.0), c=5.0, sigma=3.0)
+    assert released.action.item() == pytest.approx(by_hand.item(), rel=0.02)
+    assert released.action.item() > 1.2 * published.action.item(), 'an action that is not shrunk is unlikely under the shrunk distribution'
+    assert torch.equal(released.probability, published.probability)
+    parameters = list(start.mental_model.parameters())
+    moved = [
+        max(g.abs().max().item() for g in torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True))
+        for losses in (released, published)
+    ]
+    assert moved[0] > 0
+    assert moved[1] == 0.0
+
+
+def test_the_released_code_forgets_its_mental_model_once_and_clamps(make_bundle: MakeBundle) -> None:
+    start, data = make_bundle(), data_of(discrete=False)
+    options = {'variant': 'as_released', 'epochs': 1, 'learning_rate': 1e-9}
+    first = fit(data, start, **options)
+    second = fit(data, first, **options)
+    weights = [bundle.mental_model.body[0].weight for bundle in (start, first, second)]
+    assert (weights[1] - weights[0]).abs().max() > 0.01
+    assert torch.allclose(weights[2], weights[1], atol=1e-6)
+    assert torch.equal(first.mental_model.input_mean, start.mental_model.input_mean)
+    hopeless = losses_of(start, data, MileConfig(variant='as_released', intervention_weight=1.0), c=1e4, sigma=1.0)
+    assert hopeless.total.item() == pytest.approx(-math.log(1e-7) * data.intervening.mean(), rel=1e-3)
+
+
+def test_what_mile_refuses(make_bundle: MakeBundle) -> None:
+    discrete = data_of(discrete=True)
+    with pytest.raises(LearnerError, match='continuous actions only'):
+        fit(discrete, discrete_bundle(), calibrate=True)
+    with pytest.raises(LearnerError, match='no mental model'):
+        fit(discrete, discrete_bundle(mental=False))
+    fit(discrete, discrete_bundle(mental=False), mental_model='snapshot', epochs=1)
+    start = make_bundle()
+    start.mental_model = InterventionClassifier(Architecture(input_dim=12, action_dim=1, hidden=(8,), distribution='bernoulli'))
+    with pytest.raises(LearnerError, match='classifier for a mental model'):
+        fit(data_of(discrete=False), start)
+
+
+@pytest.mark.parametrize('kind', ['categorical', 'classifier'])
+def test_bundles_of_other_networks_come_back_as_they_were_saved(tmp_path: Path, make_bundle: MakeBundle, kind: str) -> None:
+    if kind == 'categorical':
+        bundle = discrete_bundle()
+    else:
+        bundle = make_bundle()
+        bundle.mental_model = InterventionClassifier(Architecture(input_dim=12, action_dim=1, hidden=(8,), distribution='bernoulli'))
+        bundle.manifest = dataclasses.replace(bundle.manifest, mental_architecture=bundle.mental_model.architecture)
+    bundle.save(tmp_path / 'v001')
+    loaded = Bundle.load(tmp_path / 'v001')
+    x = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
+    for one, other in zip(bundle.act(x), loaded.act(x), strict=True):
+        assert np.array_equal(one, other)
+    assert type(loaded.policy) is type(bundle.policy)
+    action, p = loaded.act(x)
+    assert ((p > 0) & (p < 1)).all()
+    single, _ = loaded.act(x[0])
+    assert single.shape == ((1,) if kind == 'categorical' else (4,))
+    if kind == 'categorical':
+        assert np.isin(action, range(ACTIONS)).all()
+
+
+def test_a_network_of_another_kind_is_refused() -> None:
+    with pytest.raises(LearnerError, match="got an architecture of distribution 'gaussian', expected 'categorical'"):
+        CategoricalPolicy(Architecture(input_dim=3, action_dim=2))
