@@ -20,6 +20,7 @@ COLCON_BUILD := cd ros2_ws && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS PATH='$(BI
 	colcon build --merge-install --install-base '$(VENV)'
 
 INTERFACES := src/mile_msgs/CMakeLists.txt src/mile_msgs/package.xml $(foreach kind,msg srv action,src/mile_msgs/$(kind) $(wildcard src/mile_msgs/$(kind)/*.$(kind)))
+FAKES := $(wildcard fakes/interbotix_xs_msgs/*) $(wildcard fakes/interbotix_xs_msgs/*/*)
 PACKAGES := $(filter-out src/mile_msgs/%,$(wildcard src/*/package.xml)) $(wildcard src/*/setup.py src/*/setup.cfg launch config)
 
 .DELETE_ON_ERROR:
@@ -78,7 +79,12 @@ $(VENV)/.interfaces: $(VENV)/.synced $(INTERFACES)
 	$(COLCON_BUILD) --packages-select mile_msgs --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(BIN)/python'
 	@touch $@
 
-$(VENV)/.packages: $(VENV)/.interfaces $(PACKAGES)
+# The vendor's interfaces for tests and --fake-hardware; only ever here, never in a workspace that a robot PC builds.
+$(VENV)/.fakes: $(VENV)/.synced $(FAKES)
+	$(COLCON_BUILD) --base-paths ../fakes/interbotix_xs_msgs --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE='$(BIN)/python'
+	@touch $@
+
+$(VENV)/.packages: $(VENV)/.interfaces $(VENV)/.fakes $(PACKAGES)
 	$(COLCON_BUILD) --packages-skip mile_msgs --symlink-install
 	$(BIN)/python scripts/link_workspace.py
 	@touch $@

@@ -19,6 +19,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'fake_xs_sdk_node = mile_sim.fake_xs_sdk_node:main',
             'film = mile_sim.film:main',
             'operator_node = mile_sim.operator_node:main',
             'sim_node = mile_sim.sim_node:main',

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from mile_learner.config import Config, option
+from mile_learner.config import option
 from mile_learner.step import Source
 from mile_policy_node.arm_backend import ArmBackend, ArmObservation, JointTarget
 from mile_policy_node.errors import BackendError, GateError
 from mile_policy_node.gate import SafetyGate
-from mile_policy_node.kinematics import ARM_MODELS, Floats, Kinematics
+from mile_policy_node.kinematics import ARM_MODELS, ArmModel, Floats, Kinematics
+from mile_policy_node.xs_config import XsConfig
 
 Clock = Callable[[], float]
 """Now, in [s], on the clock of the stamps."""
 
 
 @dataclass(frozen=True)
-class ArmConfig(Config):
+class ArmConfig(XsConfig):
     """One arm, read from config/arm_<name>.yaml."""
 
     model: str = option('wx250s', doc='kinematic model of the arm', choices=tuple(ARM_MODELS))
+    model_file: str = option('', doc='path of a YAML file with the numbers of another arm (the fields of ArmModel); instead of `model`')
     backend: str = option('sim', doc='driver of the arm')
     joint_margin_rad: float = option(0.03, doc='distance kept from the joint limits [rad]', ge=0.0, lt=1.0)
     start_tolerance_rad: float = option(0.15, doc='how far each joint may start from pointing straight down [rad]', gt=0.0, lt=1.0)
     joint_state_timeout_s: float = option(0.5, doc='older joint states are not trusted: commands are refused [s]', gt=0.0, le=10.0)
     command_timeout_s: float = option(0.5, doc='the arm holds after this long without a command [s]', gt=0.0, le=10.0)
     reset_timeout_s: float = option(10.0, doc='a reset of the arm that takes longer has failed [s]', gt=0.0, le=120.0)
+
+    def arm_model(self) -> ArmModel:
+        """The numbers of the arm.
+
+        Raises:
+            ConfigError: `model_file` cannot be used.
+        """
+        return ArmModel.from_yaml(Path(self.model_file)) if self.model_file else ARM_MODELS[self.model]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from mile_learner.task import TaskConfig
     from mile_policy_node.arm import ArmConfig
 
-BACKENDS = {'sim': 'mile_policy_node.backend_sim:SimBackend'}
+BACKENDS = {
+    'sim': 'mile_policy_node.backend_sim:SimBackend',
+    'xs': 'mile_policy_node.backend_xs:XsBackend',
+}
 """Name to 'module:class'; imported only when chosen, so that a driver's own dependencies are needed only where it runs."""
+
+INSTALLS = {'xs': "the vendor's ROS 2 workspace (interbotix_xs_modules and what it needs), then source it; see docs/robot_pc.md"}
+"""What to install for a driver whose modules are missing."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def make_backend(node: Any, model: ArmModel, task: TaskConfig, config: ArmConfig
     try:
         factory = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        msg = f'backend {config.backend!r}: needs the module {error.name!r}, which is not installed'
+        install = INSTALLS.get(config.backend, 'it')
+        msg = f'backend {config.backend!r}: needs the module {error.name!r}, which is not installed; install {install}'
         raise ConfigError(msg) from error
     backend: ArmBackend = factory(node, model, task, config, notify)
     return backend

@@ -20,7 +20,7 @@ from mile_policy_node.arm import Arm, ArmCommand, ArmConfig
 from mile_policy_node.arm_backend import make_backend
 from mile_policy_node.errors import BackendError
 from mile_policy_node.gate import GateConfig, SafetyGate
-from mile_policy_node.kinematics import ARM_MODELS, Kinematics
+from mile_policy_node.kinematics import Kinematics
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 from mile_ros.qos import COMMAND, RECORD, SENSOR
@@ -43,7 +43,7 @@ class ArmNode(Node):
         super().__init__('arm_node')
         config = declare_from(self, ArmNodeConfig)
         task = TaskConfig.from_yaml(Path(config.task_file))
-        model = ARM_MODELS[config.model]
+        model = config.arm_model()
         kinematics = Kinematics(model)
         limits = GateConfig.from_task(task, joint_margin_rad=config.joint_margin_rad, start_tolerance_rad=config.start_tolerance_rad)
         self._results = self.create_publisher(CommandResult, 'command_result', RECORD)

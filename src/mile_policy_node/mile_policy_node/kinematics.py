@@ -70,7 +70,19 @@ WX250S = ArmModel(
 )
 """Trossen Robotics WidowX 250 with six degrees of freedom."""
 
-ARM_MODELS = {model.name: model for model in (WX250S,)}
+WX250 = ArmModel(
+    name='wx250',
+    joint_names=('waist', 'shoulder', 'elbow', 'wrist_angle', 'wrist_rotate'),
+    screw_axes=(*WX250S.screw_axes[:3], *WX250S.screw_axes[4:]),
+    home_position=WX250S.home_position,
+    joint_lower=(*WX250S.joint_lower[:3], *WX250S.joint_lower[4:]),
+    joint_upper=(*WX250S.joint_upper[:3], *WX250S.joint_upper[4:]),
+    joint_velocity=(float(np.pi),) * 5,
+    finger_pad_offset_m=0.011,
+)
+"""The same arm without forearm_roll. Pointing down it loses nothing: the waist gives the direction and wrist_rotate the yaw."""
+
+ARM_MODELS = {model.name: model for model in (WX250S, WX250)}
 
 
 def pointing_down(yaw: float = 0.0) -> Floats:

@@ -73,14 +73,20 @@ def wait_for() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope='module')
-def spin() -> Iterator[Callable[..., Any]]:
+def ros_environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Of every process of a test module, which may name its own in `ENVIRONMENT`."""
+    return ROS_ENVIRONMENT | getattr(request.module, 'ENVIRONMENT', {})
+
+
+@pytest.fixture(scope='module')
+def spin(ros_environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
     """Spins nodes of the test in one thread: spin(NodeClass, *args) -> node."""
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
     context = rclpy.Context()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ROS_ENVIRONMENT.items():
+        for name, value in ros_environment.items():
             patch.setenv(name, value)
         rclpy.init(context=context)
     executor = SingleThreadedExecutor(context=context)
@@ -107,14 +113,14 @@ def spin() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope='module')
-def start_process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start_process(ros_environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a node as a process: start_process('arm_node', task_file=...); it must run until the end, and then stop cleanly."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(name: str, **parameters: Any) -> subprocess.Popen[str]:
         arguments = [item for key, value in parameters.items() for item in ('-p', f'{key}:={value}')]
         command = [sys.executable, '-c', f'from mile_policy_node.{name} import main; raise SystemExit(main())', '--ros-args', *arguments]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | ROS_ENVIRONMENT | {'OMP_NUM_THREADS': '1'})
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | ros_environment | {'OMP_NUM_THREADS': '1'})
         processes.append(process)
         return process
 

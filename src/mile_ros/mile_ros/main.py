@@ -6,13 +6,17 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def die_with_parent() -> None:
@@ -23,19 +27,30 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class _StopAsked(Exception):  # noqa: N818 - not an error
+    """SIGINT or SIGTERM came."""
+
+
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
-    """Initialise rclpy, build the node, spin it until interrupted, and clean up.
+    """Initialise rclpy, build the node, spin it until it is asked to stop (SIGINT, SIGTERM), and clean up.
+
+    The request is served between two callbacks, as one of them: so no callback is torn, and what the node still publishes in its
+    `destroy_node` goes out. rclpy's own handlers would shut the context down under a callback that is publishing.
 
     Returns:
         0 after an orderly stop; 2 if the node refused its configuration (one line on standard error).
     """
     die_with_parent()
-    rclpy.init(args=args)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
+    over = threading.Event()
     try:
         node = make_node()
+        asked = node.create_guard_condition(_stop)
+        threading.Thread(target=_await_stop, args=(asked, over), daemon=True).start()
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except (_StopAsked, ExternalShutdownException):
         pass
     except ValueError as error:
         if node is not None:
@@ -43,7 +58,18 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         print(error, file=sys.stderr)
         return 2
     finally:
+        over.set()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _await_stop(asked: GuardCondition, over: threading.Event) -> None:
+    signal.sigwait(STOP_SIGNALS)
+    if not over.is_set():
+        asked.trigger()
+
+
+def _stop() -> None:
+    raise _StopAsked
