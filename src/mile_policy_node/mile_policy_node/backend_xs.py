@@ -136,9 +136,8 @@ class XsBackend:
 
     def close(self) -> None:
         """See `ArmBackend`; the gripper's motor is not left pushing."""
-        if self._node.context.ok():
-            self._push(0.0)
-            self._gripper.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
+        self._push(0.0)
+        self._gripper.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
 
     # ------------------------------------------------------------------ the arm
 

@@ -13,11 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import rclpy
 from interbotix_common_modules.common_robot.robot import InterbotixRobotNode
 from interbotix_xs_modules.xs_robot.arm import InterbotixManipulatorXS
 from interbotix_xs_msgs.srv import RobotInfo
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from mile_learner.config import ConfigError
@@ -70,10 +68,6 @@ def start_up(node: Node, model: ArmModel, config: XsConfig, period_s: float) -> 
     except SystemExit:
         msg = f'xs_sdk at /{name}: has not the number of joints of a {model.name}; start it with robot_model:={model.name}'
         raise ConfigError(msg) from None
-    except AttributeError as error:  # the vendor's API goes on with nothing when it is interrupted
-        if rclpy.ok():
-            raise
-        raise ExternalShutdownException from error
     finally:
         helper.destroy_node()
 

@@ -1,4 +1,4 @@
-"""arm_node with the driver `xs` as a process, against the fake xs_sdk over real DDS; the vendor's Python API is a fake of the same names."""
+"""arm_node with the driver `xs` as a process, against the fake xs_sdk over real DDS; the vendor's Python API is a fake, too."""
 
 from __future__ import annotations
 
