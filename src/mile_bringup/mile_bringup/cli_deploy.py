@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite
-from mile_bringup.errors import BringupError
+from mile_bringup.errors import BringupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ def add(verbs: Any) -> None:
         run,
         help='the deployment: N iterations of K episodes with takeovers, training after each',
         description='Runs a deployment, or resumes the one in --run: it goes on with the first episode that is missing. '
+        'With --mode demonstrate the operator does the task alone; `mile train RUN --method behaviour_cloning` then clones a first policy. '
         'Options that are not given are those the run was started with.',
     )
     parser.add_argument('--run', dest='run_dir', metavar='DIR', type=absolute, help='folder of the run (default: runs/<date and time>)')
@@ -61,47 +62,72 @@ def run(args: argparse.Namespace) -> Report:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        if not _complete(of, deployment):
-            _deploy(of, deployment)
+        folder = _carry_out(of, deployment)
     except KeyboardInterrupt:
         msg = f'interrupted; resume with: {again}'
         raise BringupError(msg) from None
+    except UsageError:
+        raise
     except BringupError as error:
         msg = f'{error}; resume with: {again}'
         raise BringupError(msg) from None
     finally:
         os.close(lock)
+    data = {'run': str(path), 'deployment': dataclasses.asdict(deployment), 'seconds': round(time.monotonic() - started, 1)}
+    if folder:
+        return _recorded(of, folder, data)
     records, text = write_report(of)
-    data = {
-        'run': str(path),
-        'deployment': dataclasses.asdict(deployment),
+    data |= {
         'iterations': records,
         'bags': [str(bag) for bag in of.episodes().values()],
         'current': of.current(),
         'report': str(path / 'report.png'),
-        'seconds': round(time.monotonic() - started, 1),
     }
     where = f'bags:   {path}/iter_*/episode_*\nreport: {path}/report.png, report.html\nflies:  {of.current()}'
     return Report(finite(data), f'{text}\n\n{where}')
 
 
-def _complete(of: Run, deployment: Deployment) -> bool:
-    """Whether nothing is left to do."""
+def _carry_out(of: Run, deployment: Deployment) -> str:
+    """Do what is left to do; the folder of episodes that belong to no iteration, empty for a deployment."""
+    from mile_bringup.initial_policy import SHOWN_EPISODES, ensure_initial_policy, ensure_mental_models, must_be_shown
+    from mile_bringup.session import Plan
     from mile_bringup.summary import conclude
-    from mile_learner.run_folder import Done, next_action
+    from mile_learner.run_folder import DEPLOY, SHOW, Done
 
+    if deployment.mode == SHOW:
+        ensure_initial_policy(of)
     conclude(of)
-    return isinstance(next_action(of.state(), deployment.iterations, deployment.episodes), Done)
+    plan = Plan(deployment.iterations, deployment.episodes, deployment.seed, {}, deployment.mode)
+    if not isinstance(plan.next_action(of), Done):
+        if deployment.mode == DEPLOY:
+            ensure_initial_policy(of)
+            if must_be_shown(of):
+                _run_nodes(of, dataclasses.replace(deployment, mode=SHOW, episodes=SHOWN_EPISODES))
+            ensure_mental_models(of)
+        _run_nodes(of, deployment)
+    return plan.folder(of)
 
 
-def _deploy(of: Run, deployment: Deployment) -> None:
+def _recorded(of: Run, folder: str, data: dict[str, Any]) -> Report:
+    """What was demonstrated or shown."""
+    from mile_bringup.cli_common import table
+    from mile_bringup.summary import summarise
+    from mile_learner.bags import read_episode
+
+    bags = of.recorded(folder)
+    episodes = [summarise(read_episode(path), 0, index) for index, path in bags.items()]
+    text = table(('episode', 'outcome', 'steps', 'time [s]'), [[e.index, e.outcome, e.steps, e.duration_s] for e in episodes])
+    data |= {'bags': [str(path) for path in bags.values()], 'outcomes': [episode.outcome for episode in episodes]}
+    return Report(finite(data), f'{text}\n\nbags: {of.path}/{folder}/episode_*')
+
+
+def _run_nodes(of: Run, deployment: Deployment) -> None:
     """Run the node graph until the session is complete.
 
     Raises:
         BringupError: it cannot be started, or a required node ended.
     """
     from mile_bringup import graph
-    from mile_bringup.initial_policy import ensure_initial_policy
     from mile_bringup.isolation import claim_domain
     from mile_bringup.monitor import Monitor
     from mile_bringup.processes import node_command, node_environment
@@ -109,7 +135,6 @@ def _deploy(of: Run, deployment: Deployment) -> None:
     from mile_bringup.supervisor import Supervisor
 
     write_task_file(of)
-    ensure_initial_policy(of)
     nodes = graph.nodes(deployment, of.path)
     claim = claim_domain(os.environ, deployment.namespace)
     log_dir = of.path / 'log'
@@ -142,7 +167,7 @@ def _await_end(supervisor: Supervisor, monitor: Monitor, deployment: Deployment)
     from tqdm import tqdm
 
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    total = deployment.iterations * deployment.episodes
+    total = deployment.episodes * (deployment.iterations if deployment.mode == 'deploy' else 1)
     with tqdm(total=total, unit='episode', mininterval=interval) as bar:
         while not _check(supervisor):
             monitor.spin(0.2)
@@ -160,7 +185,8 @@ def _describe(status: dict[str, Any]) -> str:
         epochs = f'{status["epoch"]}/{status["epochs"]}' if status.get('epochs') else status['detail']
         return f'iteration {status["iteration"]}: training {epochs}'
     if phase == 'episode':
-        return f'iteration {status["iteration"]} episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps'
+        where = '' if status['iteration'] is None else f'iteration {status["iteration"]} '
+        return f'{where}episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps'
     return f'{phase}: {status["detail"]}' if status.get('detail') else str(phase)
 
 

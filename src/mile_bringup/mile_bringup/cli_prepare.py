@@ -22,8 +22,9 @@ def run(args: argparse.Namespace) -> Report:
     """Prepare; what is prepared already is not made again."""
     from mile_bringup.cli_options import given_options
     from mile_bringup.deployment import Deployment
-    from mile_bringup.initial_policy import ensure_initial_policy
+    from mile_bringup.initial_policy import ensure_initial_policy, ensure_mental_models
     from mile_bringup.run_setup import open_run, write_task_file
+    from mile_learner.run_folder import DEMONSTRATE, DEPLOY
     from mile_sim.prepare import prepare
 
     given = given_options(args, Deployment)
@@ -31,7 +32,11 @@ def run(args: argparse.Namespace) -> Report:
         deployment = Deployment.from_mapping(given, source='options')
         folder = prepare(deployment.resolved_task(), deployment.seed)
         return Report({'prepared': str(folder)}, str(folder))
-    of, _ = open_run(args.run_dir, given)
+    of, deployment = open_run(args.run_dir, given)
     write_task_file(of)
+    if deployment.mode == DEMONSTRATE:
+        return Report({'run': str(of.path), 'current': None}, f'{of.path}: ready to demonstrate')
     ensure_initial_policy(of)
+    if deployment.mode == DEPLOY:
+        ensure_mental_models(of)
     return Report({'run': str(of.path), 'current': of.current()}, f'{of.path}: ready, {of.current()} flies')

@@ -9,10 +9,12 @@ from typing import Any, get_type_hints
 
 from mile_bringup.errors import UsageError
 from mile_learner.config import Config, ConfigError, option, read_yaml_mapping
+from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
 from mile_learner.task import TaskConfig
 
 ARMS = ('sim',)
 OPERATORS = ('sim', 'joystick')
+MODES = (DEPLOY, DEMONSTRATE, SHOW)
 FIXED = ('task', 'rate', 'time_limit', 'seed')
 """Options that a run keeps for its whole life."""
 
@@ -21,12 +23,17 @@ FIXED = ('task', 'rate', 'time_limit', 'seed')
 class Deployment(Config):
     """Options of one run."""
 
+    mode: str = option(
+        DEPLOY,
+        doc='deploy: the policy drives, the operator takes over; demonstrate: the operator alone, without a policy; show: the policy alone',
+        choices=MODES,
+    )
     task: str = option('block_insertion', doc='task: a name (config/task_NAME.yaml) or the path of a YAML file')
     arm: str = option('sim', doc='which arm', choices=ARMS)
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
     iterations: int = option(6, doc='iterations, with training after each', ge=1, le=100)
-    episodes: int = option(3, doc='episodes per iteration', ge=1, le=1000)
+    episodes: int = option(3, doc='episodes per iteration; or how many to demonstrate or show', ge=1, le=1000)
     rate: float = option(0.0, doc="control rate [Hz], 5 to 50, at the task's speed of motion; 0: the task's own rate", ge=0.0, le=50.0)
     time_limit: float = option(0.0, doc="an episode is over after this long [s]; 0: the task's own limit", ge=0.0, le=3600.0)
     speed: float = option(1.0, doc='times real time at which the simulated arm and operator run', ge=0.1, le=50.0)
@@ -49,6 +56,12 @@ class Deployment(Config):
                 msg = f'{run_file}: got {name} {given[name]!r}, but this run has {was!r}; leave the option out, or start a new run'
                 raise UsageError(msg)
         return dataclasses.replace(stored, **given)
+
+    def remembered(self) -> Deployment:
+        """What a run keeps of the options it was started with: not how many episodes were to be demonstrated or shown."""
+        if self.mode == DEPLOY:
+            return self
+        return dataclasses.replace(self, mode=DEPLOY, episodes=Deployment().episodes)
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mile_bringup.deployment import Deployment, config_dir, config_file
+from mile_learner.run_folder import DEPLOY
 from mile_policy_node.arm import ArmConfig
 from mile_teleop.arbiter_config import ArbiterConfig
 
@@ -64,8 +65,10 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
     def node(package: str, name: str, *services: str, **parameters: Any) -> NodeSpec:
         return NodeSpec(package, name, name, deployment.namespace, parameters, params_files, services=services)
 
+    mode = {'mode': deployment.mode}
+    person = {'seed': deployment.seed, 'operator_dir': str(operator_dir(run_dir)) if deployment.mode == DEPLOY else ''}
     operators = {
-        'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, seed=deployment.seed, operator_dir=str(operator_dir(run_dir))),
+        'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, **mode, **person),
         'joystick': node('mile_teleop', 'pad_node', **pad),
     }
     session = {
@@ -84,5 +87,5 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         node('mile_teleop', 'teleop_node', 'start_episode', 'stop_episode', **teleop, **task, **pad, **speed),
         node('mile_teleop', 'recorder_node', 'open_bag', 'close_bag'),
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
-        node('mile_bringup', 'session_node', 'retrain', **task, **speed, **session),
+        node('mile_bringup', 'session_node', 'retrain', **task, **speed, **mode, **session),
     )

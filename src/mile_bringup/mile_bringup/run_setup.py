@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 
-from mile_bringup.deployment import Deployment
+from mile_bringup.deployment import Deployment, config_file
 from mile_bringup.errors import UsageError
-from mile_bringup.graph import task_file
+from mile_bringup.graph import nodes, task_file
 from mile_learner.config import ConfigError
 from mile_learner.files import write_atomically
 from mile_learner.run_folder import RUN_FILE, Run
 from mile_learner.task import TaskConfig
+from mile_teleop.pad import PadConfig
 
 PACKAGES = ('mile_bringup', 'torch', 'numpy', 'mujoco')
 
@@ -26,11 +27,13 @@ def open_run(path: Path, given: Mapping[str, Any]) -> tuple[Run, Deployment]:
     """Open the run at `path`, or create it; `given` options count before those the run was created with.
 
     Raises:
-        UsageError: an option differs that a run keeps for its whole life, or the folder is something else.
-        ConfigError: values out of range.
+        UsageError: an option differs that a run keeps for its whole life, the folder is something else, or a named file is missing.
+        ConfigError: values out of range, also in the configuration files of the nodes; nothing was made or started then.
     """
     if (path / RUN_FILE).is_file():
-        return Run.open(path), Deployment.of_run(path / RUN_FILE, given)
+        deployment = Deployment.of_run(path / RUN_FILE, given)
+        check_nodes(deployment, path)
+        return Run.open(path), deployment
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         msg = f'{path}: exists and is not a run; give a new folder'
         raise UsageError(msg)
@@ -39,10 +42,22 @@ def open_run(path: Path, given: Mapping[str, Any]) -> tuple[Run, Deployment]:
         'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
         'seed': deployment.seed,
         'task': _plain(deployment.resolved_task().to_mapping()),
-        'deployment': deployment.to_mapping(),
+        'deployment': deployment.remembered().to_mapping(),
         'versions': {'python': platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
     }
+    check_nodes(deployment, path)
     return Run.create(path, config), deployment
+
+
+def check_nodes(deployment: Deployment, path: Path) -> None:
+    """Read every configuration file as its node will, so that a mistake is told before anything starts.
+
+    Raises:
+        UsageError: a file that is named is not there.
+        ConfigError: a file cannot be used.
+    """
+    PadConfig.from_yaml(config_file('pad', deployment.pad))
+    nodes(deployment, path)
 
 
 def write_task_file(run: Run) -> None:

@@ -1,11 +1,14 @@
 """What a run does next, as a generator of requests: no ROS, no clock, no memory but the run on disk.
 
+A deployment records iterations and trains after each; demonstrations, and the showing of a policy, are episodes and nothing else.
+
 `session` yields one request at a time and is sent the reply; whoever drives it (`session_node`) turns requests into service calls. It
 may be abandoned at any request: started again on the same run, it asks for what is still missing.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,19 +108,38 @@ class Plan:
 
     Attributes:
         iterations: how many, training after each.
-        episodes: per iteration.
+        episodes: per iteration; or how many to demonstrate or show.
         seed: of the run; start states are derived from it.
         metadata: what every bag says about itself.
+        mode: deploy, demonstrate (no policy is loaded) or show (the policy that flies).
+        layout: of the observation, where no policy says it.
     """
 
     iterations: int
     episodes: int
     seed: int
     metadata: Mapping[str, Any]
+    mode: str = run_folder.DEPLOY
+    layout: tuple[str, ...] = ()
+
+    def folder(self, run: Run) -> str:
+        """Where in the run the episodes go that belong to no iteration; empty in a deployment."""
+        if self.mode == run_folder.DEPLOY:
+            return ''
+        return run_folder.DEMONSTRATIONS if self.mode == run_folder.DEMONSTRATE else run_folder.shown_folder(run.current())
+
+    def next_action(self, run: Run) -> run_folder.Episode | run_folder.Train | run_folder.Done:
+        """The first thing that is missing."""
+        folder = self.folder(run)
+        if not folder:
+            return run_folder.next_action(run.state(), self.iterations, self.episodes)
+        whole = run.recorded(folder)
+        missing = (index for index in range(self.episodes) if index not in whole)
+        return next((run_folder.Episode(0, index) for index in missing), run_folder.Done())
 
 
 def start_seed(run_seed: int, iteration: int, episode: int) -> int:
-    """Seed of an episode's start state, 32 bits; the same when the episode is repeated."""
+    """Seed of an episode's start state, 32 bits; the same when the episode is repeated. For `iteration`: any number of its own."""
     return int(np.random.SeedSequence([run_seed, iteration, episode]).generate_state(1)[0])
 
 
@@ -137,20 +159,19 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
         BringupError: bags cannot be recorded whole.
         LearnerError: the run folder is damaged.
     """
-    flying = None
-    layout: tuple[str, ...] = ()
+    flying = ''
+    layout = plan.layout
     attempt = torn = 0
     while True:
         run.set_aside_torn_episodes()
         conclude(run)
-        state = run.state()
-        todo = run_folder.next_action(state, plan.iterations, plan.episodes)
+        todo = plan.next_action(run)
         if isinstance(todo, run_folder.Done):
             return
         if isinstance(todo, run_folder.Train):
             yield Train(todo.iteration)
             continue
-        if flying != run.current():
+        if plan.mode != run_folder.DEMONSTRATE and flying != run.current():
             flying = run.current()
             layout = yield LoadPolicy(run.version_path(flying))
         attempt += 1
@@ -159,7 +180,7 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
         if torn == MOST_TORN:
             msg = f'{torn} episodes in a row could not be recorded whole, the last because {fault}; see the log of recorder_node'
             raise BringupError(msg)
-        if retrain() and run.state().episodes.get(todo.iteration):
+        if retrain() and plan.mode == run_folder.DEPLOY and run.state().episodes.get(todo.iteration):
             yield Train(todo.iteration)
 
 
@@ -167,13 +188,15 @@ def _episode(
     run: Run, plan: Plan, todo: run_folder.Episode, *, attempt: int, version: str, layout: tuple[str, ...]
 ) -> Generator[Request, Any, str]:
     """One attempt at one episode; why its bag is not whole."""
-    seed = start_seed(plan.seed, todo.iteration, todo.index)
-    path = run.episode_path(todo.iteration, todo.index)
+    folder = plan.folder(run)
+    seed = start_seed(plan.seed, zlib.crc32(plan.mode.encode()) if folder else todo.iteration, todo.index)
+    path = run.path / folder / f'episode_{todo.index:03d}' if folder else run.episode_path(todo.iteration, todo.index)
     episode_id = f'{path.relative_to(run.path).as_posix()}/attempt_{attempt}'
     metadata = {
         **plan.metadata,
+        'mode': plan.mode,
         'episode_id': episode_id,
-        'iteration': todo.iteration,
+        **({} if folder else {'iteration': todo.iteration}),
         'episode': todo.index,
         'seed': seed,
         'policy_version': version,

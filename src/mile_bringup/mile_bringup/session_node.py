@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from mile_bringup import invariant_report, session
 from mile_bringup.deployment import config_dir
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
+from mile_bringup.session_config import SessionConfig
 from mile_bringup.summary import conclude
-from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.run_folder import Run
 from mile_learner.step import Mode
@@ -42,23 +41,6 @@ RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionConfig(Config):
-    """Parameters of session_node."""
-
-    run_dir: str = option(doc='folder of the run')
-    task_file: str = option(doc="path of the task's YAML file")
-    iterations: int = option(doc='iterations, with training after each', ge=1)
-    episodes: int = option(doc='episodes per iteration', ge=1)
-    seed: int = option(0, doc='of the start states', ge=0)
-    operator: str = option('sim', doc='who presses the pad; goes into the bags')
-    speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
-    wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
-    method: str = option('mile', doc='what trains')
-    startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
-    reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
 
 
 class SessionNode(Node):
@@ -98,7 +80,9 @@ class SessionNode(Node):
         self.create_subscription(Scene, 'scene', self._on_scene, qos.SENSOR)
         self.create_subscription(Event, 'event', self._on_event, qos.RECORD)
         self.create_timer(RETRY_S / 5, self._on_timer)
-        plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata())
+        layout = self._task.observation_layout
+        plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata(), config.mode, layout)
+        self._folder = plan.folder(self._run)
         self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
         self._poll = lambda: self._advance(None)
 
@@ -125,7 +109,7 @@ class SessionNode(Node):
                 self._expect(time.monotonic() + self._config.startup_timeout_s, '')
                 self._poll = self._poll_ready
             case session.ResetArm(seed):
-                self._report('resetting', episodes_done=len(self._run.episodes()))
+                self._report('resetting', episodes_done=len(self._run.recorded(self._folder) if self._folder else self._run.episodes()))
                 self._call(ResetArm, ResetArm.Request(seed=seed))
             case session.AwaitStart():
                 self._start_pressed = not self._config.wait_for_start
@@ -133,7 +117,7 @@ class SessionNode(Node):
                 self._poll = self._poll_start
             case session.OpenBag(path, episode_id, metadata):
                 self._steps = 0
-                self._report('starting', iteration=metadata['iteration'], episode=metadata['episode'])
+                self._report('starting', iteration=metadata.get('iteration'), episode=metadata['episode'])
                 text = json.dumps(dict(metadata))
                 self._call(OpenBag, OpenBag.Request(path=str(path), episode_id=episode_id, metadata_json=text))
             case session.StartEpisode(episode_id):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mile_bringup.cli import VERBS, main
 
@@ -32,6 +33,9 @@ def exit_code(arguments: list[str]) -> int:
         (['deploy', '--rate', '3'], 'rate_hz: got 3.0, expected >= 5.0'),
         (['deploy', '--operator', 'nobody'], "argument --operator: invalid choice: 'nobody'"),
         (['deploy', '--task', 'cooking'], "task: got 'cooking', expected block_insertion, or the path of a .yaml file"),
+        (['deploy', '--pad', 'pad_short.yaml'], 'motion_axes: got 2 values, expected 3'),
+        (['deploy', '--mode', 'demonstrate', '--pad', 'pad_few.yaml'], 'takeover: got button 5, expected one below 9'),
+        (['deploy', '--pad', 'pad_typo.yaml'], "unknown key 'takover'; did you mean 'takeover'?"),
         (['deploy', '--run', '.'], 'exists and is not a run; give a new folder'),
         (['train', '.'], 'is not a run folder (no run.yaml)'),
         (['eval', '.', '--episodes', '0'], 'argument --episodes: got 0, expected 1 to 100000'),
@@ -45,14 +49,18 @@ def exit_code(arguments: list[str]) -> int:
 def test_bad_input_is_one_line_and_exit_code_2(
     arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pad = yaml.safe_load((ROOT / 'config' / 'pad_ps3.yaml').read_text())
+    for name, wrong in (('short', {'motion_axes': [1, 0]}), ('few', {'buttons': 9, 'estop': 0, 'start': 7}), ('typo', {'takover': 5})):
+        (tmp_path / f'pad_{name}.yaml').write_text(yaml.safe_dump(pad | wrong))
     (tmp_path / 'something').touch()
+    before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     assert exit_code(arguments) == 2
     output = capsys.readouterr()
     assert line in output.err
     assert len(output.err.splitlines()) == 1
     assert output.out == ''
-    assert [path.name for path in tmp_path.iterdir()] == ['something']
+    assert sorted(tmp_path.iterdir()) == before, 'nothing was made'
 
 
 def test_a_run_keeps_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

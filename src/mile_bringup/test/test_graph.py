@@ -43,6 +43,13 @@ def test_what_the_user_chose_reaches_the_nodes() -> None:
     assert Path(nodes['pad_node'].parameters['pad_file']).is_file()
 
 
+def test_whoever_demonstrates_needs_neither_policy_nor_operator_made_for_it() -> None:
+    nodes = {node.name: node.parameters for node in graph.nodes(Deployment(mode='demonstrate'), RUN)}
+    assert (nodes['operator_node']['mode'], nodes['session_node']['mode']) == ('demonstrate', 'demonstrate')
+    assert nodes['operator_node']['operator_dir'] == ''
+    assert Deployment(mode='demonstrate', episodes=40, speed=2.0).remembered() == Deployment(speed=2.0)
+
+
 def test_a_pad_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(UsageError, match=r"pad: got 'ps2', expected .*ps3"):
         graph.nodes(Deployment(pad='ps2'), RUN)

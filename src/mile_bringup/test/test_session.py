@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -87,9 +88,9 @@ def conclude(run: Run) -> None:
             run.append_metrics({'iteration': manifest.iteration})
 
 
-def drive(world: World, requests: int | None) -> bool:
+def drive(world: World, requests: int | None, plan: s.Plan = PLAN) -> bool:
     """Answer up to `requests` requests; whether the session finished."""
-    script = s.session(world.run, PLAN, conclude=conclude, retrain=lambda: False)
+    script = s.session(world.run, plan, conclude=conclude, retrain=lambda: False)
     reply: object = None
     answered = 0
     while requests is None or answered < requests:
@@ -200,3 +201,41 @@ def test_a_recorder_that_never_completes_a_bag_ends_the_session() -> None:
             drive(world, None)
         assert len(list(world.run.path.glob('iter_00/episode_000.*'))) == 3
         assert not world.run.episodes()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 12), max_size=5),
+    mode=st.sampled_from(['demonstrate', 'show']),
+    discards=st.lists(st.booleans(), max_size=4),
+)
+def test_demonstrations_and_showings_are_episodes_and_nothing_else(cuts: list[int], mode: str, discards: list[bool]) -> None:
+    plan = dataclasses.replace(PLAN, mode=mode, layout=('x',))
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / 'run', {}) if mode == 'demonstrate' else new_run(folder)
+        log, loaded = [], []
+        outcomes = iter(['discarded' if discard else 'success' for discard in discards] + ['success'] * 20)
+        for cut in [*cuts, None]:
+            world = SittingWorld(run, outcomes)
+            finished = drive(world, cut, plan)
+            log += world.log
+            loaded.append(world.flying)
+        assert finished
+        assert list(run.recorded({'demonstrate': 'demonstrations', 'show': 'shown_v000'}[mode])) == [0, 1]
+        assert [name for name, _ in log] == ['episode_000', 'episode_001']
+        assert set(loaded) <= {'demonstrate': {''}, 'show': {'', 'v000'}}[mode], 'a demonstration needs no policy'
+        assert not run.episodes()
+        assert not run.metrics()
+
+
+class SittingWorld(World):
+    """The same for episodes that belong to no iteration."""
+
+    def answer(self, request: s.Request) -> object:
+        if isinstance(request, s.OpenBag):
+            assert 'iteration' not in request.metadata
+            assert request.metadata['observation_layout'] == ['x']
+            request.path.with_name(request.path.name + '.incomplete').mkdir(parents=True)
+            self.open = request
+            return None
+        return super().answer(request)

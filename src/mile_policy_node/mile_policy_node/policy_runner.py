@@ -20,7 +20,7 @@ from mile_learner.history import stack_episode
 from mile_learner.step import ACTION_DIM, Array
 from mile_learner.task import TaskConfig
 from mile_policy_node.errors import ObservationError, PolicyError
-from mile_policy_node.observation import ObservationAssembler, ObservationConfig, Reading
+from mile_policy_node.observation import Observation, ObservationAssembler, ObservationConfig, Reading
 
 WARM_UP_RUNS = 10
 
@@ -91,12 +91,12 @@ class PolicyRunner:
         if index == 0 or episode_id != self._episode_id:
             self._seen.clear()
             self._episode_id = episode_id
-        if self._bundle is None:
-            return self._no_answer('no policy is loaded; call load_policy')
         try:
             observation = self._assembler.assemble(arm, scene, begun)
         except ObservationError as error:
             return self._no_answer(str(error))
+        if self._bundle is None:
+            return self._no_answer('no policy is loaded; call load_policy', observation)
         self._seen.append(observation.values)
         stacked = stack_episode(np.stack(list(self._seen)), self._bundle.manifest.history)[-1]
         action, probability = self._bundle.act(stacked)
@@ -112,9 +112,11 @@ class PolicyRunner:
             inference_ms=1e3 * (self._clock() - begun),
         )
 
-    def _no_answer(self, detail: str) -> Answer:
+    def _no_answer(self, detail: str, seen: Observation | None = None) -> Answer:
+        """Without an action; with what a demonstration records, where there is no policy."""
         nothing = np.full(ACTION_DIM, np.nan, np.float32)
-        return Answer(np.empty(0, np.float32), 0.0, nothing, False, detail, math.nan, self.version, math.nan)
+        values, stamp = (np.empty(0, np.float32), 0.0) if seen is None else (seen.values, seen.stamp)
+        return Answer(values, stamp, nothing, False, detail, math.nan, self.version, math.nan)
 
 
 def _output_problem(action: Array) -> str:

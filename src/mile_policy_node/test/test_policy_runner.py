@@ -87,6 +87,7 @@ def test_without_a_policy_every_tick_is_answered_with_the_reason(task: TaskConfi
     answer = runner.answer('a', 0, *inputs(0.1, clock.now))
     assert not answer.valid
     assert answer.detail == 'no policy is loaded; call load_policy'
+    assert len(answer.observation) == len(task.observation_layout), 'a demonstration records what was seen'
     assert runner.version == ''
 
 

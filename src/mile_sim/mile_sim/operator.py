@@ -33,6 +33,7 @@ from mile_sim.expert import Expert, ExpertConfig
 
 MENTAL_MODEL_FILE = 'mental_model.safetensors'
 OPERATOR_FILE = 'operator.json'
+HAND_NOISE = 0.05
 _TIME_ROUNDING_S = 1e-6
 _LEARNING_RATE = 1e-3
 _LEARN_EVERY = 10
@@ -48,7 +49,7 @@ class OperatorConfig(Config):
     expert_std: float = option(0.135, doc='standard deviation of the action that it has in mind', gt=0.0, le=1.0)
     watch_updates: int = option(10, doc='updates of its mental model for every 10 ticks that it watched; 0: it never learns', ge=0)
     watch_memory: int = option(300, doc='how many of the last ticks it remembers', ge=1)
-    hand_noise: float = option(0.05, doc='standard deviation of its hand around that action', ge=0.0, le=1.0)
+    hand_noise: float = option(HAND_NOISE, doc='standard deviation of its hand around that action', ge=0.0, le=1.0)
     reaction_s: float = option(0.2, doc='from wanting to take over until the button is down [s]', ge=0.0, le=5.0)
     hold_s: float = option(1.5, doc='shortest takeover [s]', ge=0.0, le=60.0)
     hold_cost: float = option(0.7, doc='cost of keeping control, as a fraction of c (and its scale as one of sigma)', gt=0.0, le=1.0)

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Joy
 
 from mile_learner.config import option
+from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
 from mile_policy_node.errors import ObservationError
@@ -21,8 +22,10 @@ from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 from mile_ros.qos import LATCHED, RECORD, SENSOR
 from mile_ros.stamps import to_seconds
-from mile_sim.operator import load_operator
-from mile_sim.pad_operator import PadOperator
+from mile_sim.expert import ExpertConfig
+from mile_sim.fixed_role import FixedRole
+from mile_sim.operator import HAND_NOISE, load_operator
+from mile_sim.pad_operator import PadOperator, Person
 from mile_teleop.pad import PadConfig, PadMapping
 
 SLOWEST_JOY_HZ = 25.0
@@ -35,7 +38,8 @@ class OperatorNodeConfig(ObservationConfig):
 
     task_file: str = option(doc='path of the task, config/task_<name>.yaml')
     pad_file: str = option(doc="path of the pad's mapping, config/pad_<name>.yaml")
-    operator_dir: str = option(doc='folder of the operator, made by `mile prepare`')
+    mode: str = option(DEPLOY, doc='it takes over where it must, demonstrates, or only watches', choices=(DEPLOY, DEMONSTRATE, SHOW))
+    operator_dir: str = option('', doc='folder of the operator that takes over, made by `mile prepare`')
     speed: float = option(1.0, doc='times real time', gt=0.0, le=100.0)
     seed: int = option(0, doc='of everything random in its behaviour', ge=0)
     joy_rate_hz: float = option(30.0, doc='pad messages per second of task time; 25 to 250 per second of the clock [Hz]', gt=0.0)
@@ -49,7 +53,7 @@ class OperatorNode(Node):
         config = declare_from(self, OperatorNodeConfig)
         task = TaskConfig.from_yaml(Path(config.task_file))
         self._operator = PadOperator(
-            load_operator(Path(config.operator_dir)),
+            _person(config, task),
             PadMapping(PadConfig.from_yaml(Path(config.pad_file))),
             observation_dim=len(task.observation_layout),
             period_s=1 / task.rate_hz,
@@ -103,6 +107,13 @@ class OperatorNode(Node):
         except ObservationError as error:
             self.get_logger().warning(f'the operator lets go: {error}', throttle_duration_sec=1.0)
             return None
+
+
+def _person(config: OperatorNodeConfig, task: TaskConfig) -> Person:
+    if config.mode == DEPLOY:
+        return load_operator(Path(config.operator_dir))
+    expert = ExpertConfig(step_size_m=task.step_size_m, noise=HAND_NOISE)
+    return FixedRole(expert, history=task.history, driving=config.mode == DEMONSTRATE)
 
 
 def main(args: Sequence[str] | None = None) -> int:

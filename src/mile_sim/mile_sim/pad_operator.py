@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import zlib
+from typing import Protocol
 
 import numpy as np
 
 from mile_learner.history import HistoryStack
 from mile_learner.step import ACTION_DIM, Array
-from mile_sim.operator import Operator
+from mile_sim.operator import Decision
 from mile_teleop.pad import PadMapping
 
 _AT_REST = (0.0,) * ACTION_DIM
 
 
+class Person(Protocol):
+    """Who decides what the hands on the pad do; see `mile_sim.operator.Operator`."""
+
+    @property
+    def history(self) -> int:
+        """Observations that a decision looks back on, the present one included."""
+
+    def reset(self, seed: int) -> None:
+        """An episode begins."""
+
+    def decide(self, stacked: Array, time_s: float) -> Decision:
+        """Watch one tick."""
+
+    def watch(self, stacked: Array, robot_action: Array) -> None:
+        """Learn from one tick on which the robot acted."""
+
+    def action(self, observation: Array) -> Array:
+        """What it does with the sticks while it is in control."""
+
+
 class PadOperator:
     """Presses the takeover button and moves the sticks so that the arbiter's own mapping reads the action that the operator means."""
 
-    def __init__(self, operator: Operator, mapping: PadMapping, *, observation_dim: int, period_s: float, speed: float, seed: int) -> None:
+    def __init__(self, operator: Person, mapping: PadMapping, *, observation_dim: int, period_s: float, speed: float, seed: int) -> None:
         """An operator that watches one tick per `period_s` of task time, on a clock that runs `speed` times slower than the task."""
         self._operator = operator
         self._mapping = mapping

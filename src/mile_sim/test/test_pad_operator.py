@@ -10,6 +10,7 @@ import torch
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.step import Array
 from mile_sim.expert import Expert, ExpertConfig
+from mile_sim.fixed_role import FixedRole
 from mile_sim.operator import Operator, OperatorConfig
 from mile_sim.pad_operator import PadOperator
 from mile_teleop.pad import Button, PadConfig, PadMapping
@@ -98,3 +99,16 @@ def test_it_learns_only_from_ticks_on_which_the_robot_acted() -> None:
     for _ in range(30):
         pad.on_step(SEEN, action, robot_acted=True)
     assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize('driving', [True, False])
+def test_a_fixed_role_is_played_from_the_first_look_to_the_end_of_the_episode(driving: bool) -> None:
+    pad = PadOperator(FixedRole(ExpertConfig(), history=4, driving=driving), PAD, observation_dim=7, period_s=0.1, speed=1.0, seed=0)
+    assert not PAD.read(*pad.press(SEEN, 999.0)).held
+    pad.on_status('episode')
+    for now in (1000.0, 1000.03, 1007.0):
+        read = PAD.read(*pad.press(SEEN, now))
+        assert read.held == ({Button.TAKEOVER, Button.GRIPPER_CLOSE} if driving else set())
+        np.testing.assert_allclose(read.motion, Expert().intention(SEEN)[:3] if driving else 0.0, atol=1e-6)
+    pad.on_status('')
+    assert not PAD.read(*pad.press(SEEN, 1008.0)).held

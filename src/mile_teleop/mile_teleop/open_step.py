@@ -67,13 +67,17 @@ class OpenStep:
         return self.answer is not None and (self.command is None or self.confirmation is not None)
 
     def to_step(self) -> Step:
-        """The record of this tick; what is missing is NaN, zero or empty. A tick without a command is a hold."""
+        """The record of this tick; what is missing is NaN, zero or empty. A tick without a command is a hold.
+
+        An observation of which the policy could make nothing is left out, but one that no policy was there to see is a demonstration's.
+        """
         answer, command = self.answer, self.command
+        unusable = answer is None or (self.robot_action is None and answer.policy_version)
         return Step(
             stamp=self.stamp,
             episode_id=self.episode_id,
             index=self.index,
-            observation=np.array([] if answer is None or self.robot_action is None else answer.observation, np.float32),
+            observation=np.array([] if answer is None or unusable else answer.observation, np.float32),
             observation_stamp=0.0 if answer is None else answer.observation_stamp,
             image_stamp=0.0 if answer is None else answer.image_stamp,
             robot_action=_vector(self.robot_action),

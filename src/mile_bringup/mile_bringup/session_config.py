@@ -1,0 +1,26 @@
+"""Parameters of session_node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mile_learner.config import Config, option
+from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionConfig(Config):
+    """Parameters of session_node."""
+
+    run_dir: str = option(doc='folder of the run')
+    task_file: str = option(doc="path of the task's YAML file")
+    mode: str = option(DEPLOY, doc='what the episodes are for', choices=(DEPLOY, DEMONSTRATE, SHOW))
+    iterations: int = option(doc='iterations, with training after each', ge=1)
+    episodes: int = option(doc='episodes per iteration, or to demonstrate or show', ge=1)
+    seed: int = option(0, doc='of the start states', ge=0)
+    operator: str = option('sim', doc='who presses the pad; goes into the bags')
+    speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
+    wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
+    method: str = option('mile', doc='what trains')
+    startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
+    reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
