@@ -33,7 +33,9 @@ from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 from mile_learner.run_folder import Run
 from mile_learner.step import ACTION_DIM
 
-EPISODES, STEPS, EPOCHS, BATCH = 18, 128, 500, 256
+EPISODES, STEPS, EPOCHS = 18, 100, 500
+BATCHES = (256, 1024)
+"""The default of all methods, and that of the code that the authors of MILE released."""
 HISTORY, LAYOUT = 4, ('ee_x', 'ee_y', 'ee_z', 'gripper', 'block_to_hole_x', 'block_to_hole_y', 'block_to_hole_z')
 SAMPLES = 1000
 """Of the human's and of the robot's action each, as in the code that the authors released."""
@@ -42,7 +44,7 @@ BAG_READS = 5
 
 
 def learner_speed(run: Path | None, *, turns: int = TURNS, epochs: int = EPOCHS, progress: bool = True) -> dict[str, Any]:
-    """Measure; about a minute with the defaults.
+    """Measure; about two minutes with the defaults.
 
     Args:
         run: a run folder whose bags are read; None: leave that out.
@@ -51,41 +53,57 @@ def learner_speed(run: Path | None, *, turns: int = TURNS, epochs: int = EPOCHS,
         progress: whether to draw a bar on standard error.
 
     Returns:
-        step_ms: median time of a training step per way; ratios: of these, paired turn by turn; round: seconds of a round of training and
-        its size; bags: see `bag_speed`, or None.
+        steps: per batch size the result of `step_speed`; round: seconds of a round of training and its size; bags: the result of
+        `bag_speed`, or None; threads: of a process that trains.
 
     Raises:
         LearnerError: the run has no bags, or one that cannot be read.
     """
-    data, start = random_data(), random_bundle()
+    opened = None if run is None else Run.open(run)
+    with tqdm(total=len(BATCHES) * turns + 2, desc='learner', disable=not progress) as bar:
+        steps = {str(size): step_speed(size, turns, bar.update) for size in BATCHES}
+        data = random_data(EPISODES, STEPS)
+        began = time.perf_counter()
+        _fit('mile', data, random_bundle(), epochs, BATCHES[0])
+        whole = {
+            'seconds': time.perf_counter() - began,
+            'episodes': EPISODES,
+            'steps': len(data),
+            'epochs': epochs,
+            'batch_size': BATCHES[0],
+        }
+        bar.update()
+        bags = None if opened is None else bag_speed(opened)
+        bar.update()
+    return {'steps': steps, 'round': whole, 'bags': bags, 'threads': torch.get_num_threads()}
+
+
+def step_speed(size: int, turns: int, done: Callable[[], object]) -> dict[str, float]:
+    """Training steps on batches of `size`; `done` is called after every turn.
+
+    Returns:
+        mile_ms, bc_ms, networks_ms, sampled_ms: median time of a step: of MILE; of behaviour cloning; of the forward and backward pass and
+        the update of MILE's two networks alone; of MILE with the sampled estimator. mile_to_networks, mile_to_bc, sampled_to_mile: ratios.
+    """
+    data, start = random_data(16, 128), random_bundle()
     ways: dict[str, Callable[[], int]] = {
-        'mile': lambda: _fit('mile', data, start, EPOCHS_PER_TURN),
-        'bc': lambda: _fit('bc_all', data, start, EPOCHS_PER_TURN),
-        'networks': lambda: _train(data, start, EPOCHS_PER_TURN, _no_loss),
-        'sampled': lambda: _train(data, start, 1, _sampled_loss),
+        'mile': lambda: _fit('mile', data, start, EPOCHS_PER_TURN, size),
+        'bc': lambda: _fit('bc_all', data, start, EPOCHS_PER_TURN, size),
+        'networks': lambda: _train(data, start, EPOCHS_PER_TURN, size, _no_loss),
+        'sampled': lambda: _train(data, start, 1, size, _sampled_loss),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    with tqdm(total=turns + 2, desc='learner', disable=not progress) as bar:
-        for _ in range(turns):
-            for name, way in ways.items():
-                began = time.perf_counter()
-                steps = way()
-                seconds[name].append((time.perf_counter() - began) / steps)
-            bar.update()
-        began = time.perf_counter()
-        _fit('mile', data, start, epochs)
-        round_s = time.perf_counter() - began
-        bar.update()
-        bags = None if run is None else bag_speed(Run.open(run))
-        bar.update()
+    for _ in range(turns):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            steps = way()
+            seconds[name].append((time.perf_counter() - began) / steps)
+        done()
     turn = {name: np.array(values) for name, values in seconds.items()}
-    pairs = {'mile_to_networks': ('mile', 'networks'), 'mile_to_bc': ('mile', 'bc'), 'sampled_to_mile': ('sampled', 'mile')}
+    pairs = (('mile', 'networks'), ('mile', 'bc'), ('sampled', 'mile'))
     return {
-        'step_ms': {name: 1e3 * float(np.median(values)) for name, values in turn.items()},
-        'ratios': {name: float(np.median(turn[one] / turn[other])) for name, (one, other) in pairs.items()},
-        'round': {'seconds': round_s, 'episodes': EPISODES, 'steps': len(data), 'epochs': epochs, 'batch_size': BATCH},
-        'bags': bags,
-        'threads': torch.get_num_threads(),
+        **{f'{name}_ms': 1e3 * float(np.median(values)) for name, values in turn.items()},
+        **{f'{one}_to_{other}': float(np.median(turn[one] / turn[other])) for one, other in pairs},
     }
 
 
@@ -129,12 +147,12 @@ def _deserialised(path: Path) -> Iterator[Any]:
             yield typestore.deserialize_cdr(message, connection.msgtype)
 
 
-def random_data() -> InterventionData:
-    """18 episodes of 128 steps, which is nine whole batches, of which the human acts in the last 30."""
+def random_data(episodes: int, steps: int) -> InterventionData:
+    """The human acts in the last 30 steps of every episode."""
     rng = np.random.default_rng(0)
-    count = EPISODES * STEPS
-    step = np.tile(np.arange(STEPS), EPISODES)
-    intervening = step >= STEPS - 30
+    count = episodes * steps
+    step = np.tile(np.arange(steps), episodes)
+    intervening = step >= steps - 30
     stacked, following = rng.normal(size=(2, count, HISTORY * len(LAYOUT))).astype(np.float32)
     robot, human = rng.uniform(-1, 1, size=(2, count, ACTION_DIM)).astype(np.float32)
     human[~intervening] = np.nan
@@ -144,10 +162,10 @@ def random_data() -> InterventionData:
         robot_action=robot,
         human_action=human,
         intervening=intervening,
-        episode=np.repeat(np.arange(EPISODES), STEPS),
+        episode=np.repeat(np.arange(episodes), steps),
         step=step,
-        iteration=np.repeat(np.arange(EPISODES) // 3, STEPS),
-        done=step == STEPS - 1,
+        iteration=np.repeat(np.arange(episodes) // 3, steps),
+        done=step == steps - 1,
         success=np.ones(count, dtype=bool),
         demonstration=np.zeros(count, dtype=bool),
     )
@@ -161,12 +179,12 @@ def random_bundle() -> Bundle:
     return Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest)
 
 
-def _fit(method: str, data: InterventionData, start: Bundle, epochs: int) -> int:
+def _fit(method: str, data: InterventionData, start: Bundle, epochs: int, size: int) -> int:
     """Train as anybody would; returns the number of steps taken."""
     config = METHODS[method].configure('')
-    config = type(config).from_mapping(config.to_mapping() | {'epochs': epochs, 'batch_size': BATCH})
+    config = type(config).from_mapping(config.to_mapping() | {'epochs': epochs, 'batch_size': size})
     METHODS[method].fit(data, start, config=config, seed=0)
-    return epochs * math.ceil(len(data) / BATCH)
+    return epochs * math.ceil(len(data) / size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +212,7 @@ def _sampled_loss(batch: _Batch) -> Tensor:
     return (j1 + j2) / 2
 
 
-def _train(data: InterventionData, start: Bundle, epochs: int, loss_of: Callable[[_Batch], Tensor]) -> int:
+def _train(data: InterventionData, start: Bundle, epochs: int, size: int, loss_of: Callable[[_Batch], Tensor]) -> int:
     """Forward, backward and update (Adam with a bounded gradient, as all methods) of both networks; returns the number of steps taken."""
     policy, mental_model = copy.deepcopy(start.policy), copy.deepcopy(start.mental_model)
     assert mental_model is not None
@@ -204,25 +222,29 @@ def _train(data: InterventionData, start: Bundle, epochs: int, loss_of: Callable
     intervening = torch.as_tensor(data.intervening)
     generator = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for rows in minibatches(len(data), BATCH, generator):
+        for rows in minibatches(len(data), size, generator):
             batch = inputs[rows]
             loss = loss_of(_Batch(policy(batch), mental_model(batch), human_action[rows], intervening[rows], generator))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 10.0)
             optimizer.step()
-    return epochs * math.ceil(len(data) / BATCH)
+    return epochs * math.ceil(len(data) / size)
 
 
 def speed_text(found: dict[str, Any]) -> str:
     """For a person."""
-    step, ratios, whole = found['step_ms'], found['ratios'], found['round']
-    lines = [f'{name:10} {step[name]:8.2f} ms per step of {BATCH}' for name in step]
-    lines += [
-        f'MILE: {ratios["mile_to_networks"]:.2f} x its two networks alone (goal: at most 1.1), {ratios["mile_to_bc"]:.2f} x BC',
-        f'the estimator of {SAMPLES} x {SAMPLES} samples: {ratios["sampled_to_mile"]:.1f} x MILE (goal: at least 10)',
-        f'a round of {whole["epochs"]} epochs over {whole["episodes"]} episodes ({whole["steps"]} steps): {whole["seconds"]:.1f} s',
-    ]
+    whole = found['round']
+    lines = []
+    for size, step in found['steps'].items():
+        lines += [
+            f'step of {size}: MILE {step["mile_ms"]:.2f} ms, BC {step["bc_ms"]:.2f} ms, two networks alone {step["networks_ms"]:.2f} ms',
+            f'  MILE: {step["mile_to_networks"]:.2f} x its two networks alone (goal: at most 1.1), {step["mile_to_bc"]:.2f} x BC',
+            f'  {SAMPLES} x {SAMPLES} samples: {step["sampled_ms"]:.1f} ms, {step["sampled_to_mile"]:.1f} x MILE (goal: at least 10)',
+        ]
+    lines.append(
+        f'a round of {whole["epochs"]} epochs over {whole["episodes"]} episodes ({whole["steps"]} steps): {whole["seconds"]:.1f} s'
+    )
     bags = found['bags']
     if bags is not None:
         lines.append(
