@@ -111,7 +111,7 @@ def _runs(decisions: list[bool]) -> list[int]:
 
 def _delayed(off: list[float], *, reaction: int, minimum_hold: int) -> list[bool]:
     """A delayed human without memory, dial 1, watching a robot that is off by these distances."""
-    gate = DelayedGate(threshold=1.0, reaction=reaction, minimum_hold=minimum_hold, memory=0.0, discrete=False)
+    gate = DelayedGate(threshold=1.0, reaction=reaction, minimum_hold=minimum_hold, memory=0.0, worth=None)
     gate.begin(1)
     zero = np.zeros((1, 1), np.float32)
     return [bool(gate.decide(Situation(np.array([0]), zero, np.array([[x]], np.float32), zero, np.zeros(1)))[0]) for x in off]

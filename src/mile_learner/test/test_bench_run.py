@@ -211,6 +211,13 @@ def test_the_command_compares_on_lunar_lander(tmp_path: Path) -> None:
     assert json.loads(run.stdout)['failed'] == []
     report = subprocess.run([*base, 'report', str(out)], env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert report.returncode == 0, report.stderr
+    assert 'The numbers mean nothing' in report.stdout
+    discrete = {name for name, method in METHODS.items() if getattr(method, 'discrete', False)}
+    assert discrete >= {'mile', 'bc_interventions', 'bc_all', 'hg_dagger', 'iwr', 'sirius', 'dagger'}
+    for comparison in json.loads((out / 'report.json').read_text())['comparisons']:
+        lander = comparison['tasks']['lunar_lander']
+        assert lander['seeds'] == [0, 1]
+        assert set(lander['methods']) == {*discrete, 'no_training', 'expert'}
     for account in (tmp_path / 'home' / 'bench').glob('*/account.json'):
         found = json.loads(account.read_text())
         assert 0.1 <= found['initial']['success'] <= 0.4

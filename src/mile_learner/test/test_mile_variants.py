@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile import Mile
 from mile_learner.methods.mile_losses import Batch, MileConfig, mile_losses
 from mile_learner.policy import Architecture
+from mile_learner.rollout import rollout
 
 MakeBundle = Callable[..., Bundle]
 ACTIONS = 3
@@ -208,3 +210,25 @@ def test_bundles_of_other_networks_come_back_as_they_were_saved(tmp_path: Path, 
 def test_a_network_of_another_kind_is_refused() -> None:
     with pytest.raises(LearnerError, match="got an architecture of distribution 'gaussian', expected 'categorical'"):
         CategoricalPolicy(Architecture(input_dim=3, action_dim=2))
+
+
+def test_a_categorical_policy_plays_an_environment_of_discrete_actions() -> None:
+    torch.manual_seed(0)
+    architecture = Architecture(input_dim=8, action_dim=2, hidden=(8,), distribution='categorical')
+    manifest = Manifest('v000', 'cart_pole', ('x', 'v', 'angle', 'rate'), 2, architecture, None, 1.0, 1.0, 'test')
+
+    class Right:
+        """Takes over from the fourth tick on."""
+
+        def reset(self, seed: int) -> None:  # noqa: ARG002
+            self.tick = 0
+
+        def act(self, observation: np.ndarray, stacked: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+            self.tick += 1
+            return np.ones(1, np.float32) if self.tick > 3 else None
+
+    played = rollout(gymnasium.make('CartPole-v1'), Bundle(CategoricalPolicy(architecture), None, manifest), seed=0, human=Right())
+    assert played.robot_actions.shape == played.human_actions.shape == (len(played.intervening), 1)
+    assert np.isin(played.robot_actions, (0, 1)).all()
+    assert (played.executed_actions[3:] == 1).all()
+    assert played.observations[-1, 1] > played.observations[3, 1], 'pushing to the right speeds the cart up to the right'

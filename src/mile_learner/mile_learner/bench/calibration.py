@@ -23,7 +23,7 @@ from mile_learner.intervention import discrete_log_classes, probability_floor
 FLOOR_FREE = 0.02
 HIGHEST_RATE = 0.3
 _DIALS = {'as_published': (2.5, 1e5), 'floor_free': (2.5, 1e5), 'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0)}
-_DISCRETE_DIALS = {'as_published': (0.1, 20.0), 'floor_free': (0.1, 20.0), 'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 1.0)}
+_DISCRETE_DIALS = {'as_published': (0.1, 20.0), 'floor_free': (0.1, 20.0), 'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 20.0)}
 _SMALLEST = 1e-2
 
 
@@ -96,9 +96,8 @@ def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, 
     if config.gate == 'q_threshold':
         gate = ValueGate(policy, threshold=dial, certainty=config.certainty, hold=config.hold)
     elif config.gate == 'delayed':
-        gate = DelayedGate(
-            threshold=dial, reaction=config.reaction, minimum_hold=config.minimum_hold, memory=config.memory, discrete=task.discrete
-        )
+        worth = policy if task.discrete else None
+        gate = DelayedGate(threshold=dial, reaction=config.reaction, minimum_hold=config.minimum_hold, memory=config.memory, worth=worth)
     else:
         gate = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
     return SimulatedHuman(gate, std=config.std, slip=config.slip, actions=actions, seed=seed)

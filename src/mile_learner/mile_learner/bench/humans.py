@@ -8,7 +8,7 @@
   experts are scripted, and fitting Q to their episodes could not rank single actions (it preferred the expert's action to a random one on
   half of the states), so that the values are those of the Boltzmann expert: Q(s, a) - Q(s, a') = ln pi_h(a|s) - ln pi_h(a'|s).
 * delayed: when the robot's actions have been off by more than the dial, after a reaction time, for a least time, and until they are off by
-  less than half the dial; dial: distance of actions.
+  less than half the dial; dial: distance of actions; discrete: how clear a mistake, ln pi_h(a_h|s) - ln pi_h(a_r|s) [nats].
 
 pi_h is N(expert's action, std²); for discrete actions a clone of the expert, whose probabilities say how clear a choice is.
 A larger dial means fewer interventions: one bisection calibrates all of them (`mile_learner.bench.calibration`).
@@ -215,16 +215,17 @@ class ValueGate:
 class DelayedGate:
     """A running judgement of how far off the robot is, a reaction time, a least hold, and hysteresis.
 
-    How far off: the distance between the robot's and the expert's action, ‖a_r - a_h‖; discrete: 1 where they differ.
+    How far off: the distance between the robot's and the expert's action, ‖a_r - a_h‖; discrete: how clear a mistake it is, at least 0, as
+    `worth` says (that two actions differ says little where both would do).
     """
 
-    def __init__(self, *, threshold: float, reaction: int, minimum_hold: int, memory: float, discrete: bool) -> None:
-        self._threshold, self._reaction, self._minimum_hold, self._memory, self._discrete = (
+    def __init__(self, *, threshold: float, reaction: int, minimum_hold: int, memory: float, worth: HumanPolicy | None) -> None:
+        self._threshold, self._reaction, self._minimum_hold, self._memory, self._worth = (
             threshold,
             reaction,
             minimum_hold,
             memory,
-            discrete,
+            worth,
         )
         self.begin(0)
 
@@ -245,7 +246,9 @@ class DelayedGate:
         held = np.where(starts, 1, np.where(stays, held + 1, 0))
         self._waited[rows] = np.where(starts, -1, waited)
         self._held[rows] = held
-        difference = now.robot_action - now.expert_action
-        off = (difference != 0).any(axis=1).astype(float) if self._discrete else np.linalg.norm(difference, axis=1)
+        if self._worth is None:
+            off = np.linalg.norm(now.robot_action - now.expert_action, axis=1)
+        else:
+            off = self._worth.log_ratio(now.stacked, now.expert_action, now.robot_action).clip(0.0)
         self._judgement[rows] = self._memory * judgement + (1 - self._memory) * off
         return np.asarray(held > 0)

@@ -39,6 +39,7 @@ from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.policy import GaussianPolicy
 
 FORMAT = 1
+DISCRETE_FORMAT = 2
 Note = Callable[[str], None]
 
 
@@ -63,7 +64,7 @@ class PrepareConfig(Config):
     human_episodes: int = option(60, doc='discrete actions: episodes that the human policy is cloned from', ge=1)
 
 
-QUICK = PrepareConfig(train=40, tune=20, test=20, share=0.5, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
+QUICK = PrepareConfig(train=40, tune=20, test=10, share=0.5, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
 
 
 def bench_home() -> Path:
@@ -73,7 +74,10 @@ def bench_home() -> Path:
 
 def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     """Where the preparation of a task and seed belongs."""
-    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': get_task(task).initial.to_mapping()}
+    found = get_task(task)
+    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': found.initial.to_mapping()}
+    if found.discrete:
+        recipe['discrete'] = DISCRETE_FORMAT
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     return bench_home() / f'{task}-{seed}-{digest[:10]}'
 

@@ -36,6 +36,8 @@ def make_report(out: Path) -> Report:
         'initial policies, humans and start states, seed by seed. Interventions: steps on which the human acted.',
         '',
     ]
+    if any(cell.quick for cell in results):
+        lines += ['**Made with --quick: few epochs, episodes and pilots, to see that everything works. The numbers mean nothing.**', '']
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)

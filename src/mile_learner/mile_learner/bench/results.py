@@ -24,6 +24,7 @@ class CellResult:
     Attributes:
         suite, task, human, method, seed, demonstrations: as in `mile_learner.bench.suites.Cell`.
         records: all of them, in order.
+        quick: made with little effort, to see that it works.
     """
 
     suite: str
@@ -33,6 +34,7 @@ class CellResult:
     seed: int
     demonstrations: int
     records: list[dict[str, Any]]
+    quick: bool = False
 
     def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
         """The records of a kind, and of an iteration if given."""
@@ -69,7 +71,7 @@ def _read(path: Path) -> CellResult:
     try:
         head, *records = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
-        return CellResult(**{key: head[key] for key in keys}, records=records)
+        return CellResult(**{key: head[key] for key in keys}, records=records, quick=head['options']['quick'])
     except (ValueError, KeyError, TypeError) as error:
         msg = f'{path}: is not a cell of a comparison ({error}); delete it and resume the comparison'
         raise LearnerError(msg) from error

@@ -1,19 +1,6 @@
 """What a task of the comparison is, and the registry of tasks by name.
 
-A new task is a gymnasium environment, an expert and a recipe for the initial policy:
-
-    # my_tasks.py
-    def make() -> gymnasium.Env: ...          # contract: see `Task.make`
-
-    class MyExpert:
-        def __init__(self, bias: float) -> None: ...
-        def __call__(self, env: gymnasium.Env, observation: Array) -> Array: ...
-
-    TASK = Task(name='my_task', make=make, observation_layout=('x', 'v'), action_dim=1, discrete=False, horizon=100,
-                expert=MyExpert, initial=InitialRecipe(guess=0.5, limit=2.0, longest=50))
-
-    # anywhere before use, or on the command line: mile bench run single --register my_task=my_tasks:TASK
-    register_task('my_task', 'my_tasks:TASK')
+A new task is a gymnasium environment, an expert and a recipe for the initial policy: docs/extending.md has an example that runs.
 
 Tasks are named by "module:attribute" and imported when they are first used, so that what one task needs (MuJoCo, Box2D, another package
 of this repository) is not needed by the others.
@@ -28,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from gymnasium import Env
+from gymnasium import Env, Wrapper
+from gymnasium.spaces import Discrete
 
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -103,6 +91,34 @@ class Task:
     def action_width(self) -> int:
         """Columns of an action array: 1 for discrete actions."""
         return 1 if self.discrete else self.action_dim
+
+
+class Judged(Wrapper[Any, Any, Any, Any]):  # type: ignore[misc]
+    """An environment of gymnasium's brought to the contract of `Task.make`: `info['success']`, and discrete actions as arrays of width 1.
+
+    Args:
+        env: what `gymnasium.make` returns.
+        succeeded: whether an episode that has ended has succeeded, given its return and whether it ended by itself (terminated).
+    """
+
+    def __init__(self, env: Env[Any, Any], succeeded: Callable[[float, bool], bool]) -> None:
+        super().__init__(env)
+        self._succeeded = succeeded
+        self._return = 0.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start in the state that belongs to `seed`."""
+        self._return = 0.0
+        observation, _ = self.env.reset(seed=seed, options=options)
+        return observation, {'success': False}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One step of the environment."""
+        executed = int(np.asarray(action).item()) if isinstance(self.env.action_space, Discrete) else action
+        observation, reward, terminated, truncated, _ = self.env.step(executed)
+        self._return += float(reward)
+        success = (terminated or truncated) and self._succeeded(self._return, terminated)
+        return observation, float(reward), terminated, truncated, {'success': success}
 
 
 TASKS: dict[str, str] = {

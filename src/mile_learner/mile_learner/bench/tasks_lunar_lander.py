@@ -12,32 +12,16 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.box2d.lunar_lander import heuristic
 
-from mile_learner.bench.tasks import InitialRecipe, Task
+from mile_learner.bench.tasks import InitialRecipe, Judged, Task
 from mile_learner.step import Array
 
 SOLVED_RETURN = 200.0
 HORIZON = 1000
 
 
-class LunarLander(gymnasium.Wrapper[Any, Any, Any, Any]):  # type: ignore[misc]
-    """`info['success']`: the episode has ended with a return of 200 or more."""
-
-    def __init__(self) -> None:
-        super().__init__(gymnasium.make('LunarLander-v3', max_episode_steps=HORIZON))
-        self._return = 0.0
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start in the state that belongs to `seed`; the engine's dispersion follows from it, too."""
-        self._return = 0.0
-        observation, _ = self.env.reset(seed=seed, options=options)
-        return observation, {'success': False}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One step of 20 ms."""
-        observation, reward, terminated, truncated, _ = self.env.step(int(np.asarray(action).item()))
-        self._return += float(reward)
-        success = (terminated or truncated) and self._return >= SOLVED_RETURN
-        return observation, float(reward), terminated, truncated, {'success': success}
+def make() -> gymnasium.Env[Any, Any]:
+    """The environment; an episode that has ended with a return of 200 or more has succeeded. One step: 20 ms."""
+    return Judged(gymnasium.make('LunarLander-v3', max_episode_steps=HORIZON), lambda total, _: total >= SOLVED_RETURN)
 
 
 class HeuristicExpert:
@@ -54,7 +38,7 @@ class HeuristicExpert:
 
 TASK = Task(
     name='lunar_lander',
-    make=LunarLander,
+    make=make,
     observation_layout=('x', 'y', 'speed_x', 'speed_y', 'angle', 'angular_speed', 'left_leg', 'right_leg'),
     action_dim=4,
     discrete=True,
