@@ -20,7 +20,7 @@ from mile_learner.step import Array
 from mile_learner.task import TaskConfig
 from mile_sim.block_insertion import BlockInsertion
 from mile_sim.expert import Expert, ExpertConfig
-from mile_sim.operator import Operator, SimulatedHuman, load_operator
+from mile_sim.operator import SimulatedHuman, load_operator
 
 T = TypeVar('T')
 
@@ -33,7 +33,6 @@ class Run(Protocol):
 
 _environment: BlockInsertion
 _bundles: dict[Path, Bundle] = {}
-_operators: dict[Path, Operator] = {}
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,15 @@ def demonstrator(teacher: ExpertConfig, jitter: float) -> Callable[[int], Demons
 
 def player(version: Path) -> Callable[[int], Rollout]:
     """Run the policy version in a folder from a state seed."""
-    return partial(_play, version, None, 0.0, 0.0)
+    return partial(_play, version)
 
 
-def supervised(version: Path, operator: Path, c: float, sigma: float) -> Callable[[int], Rollout]:
-    """The same, watched by the saved operator, but with this c and sigma."""
-    return partial(_play, version, operator, c, sigma)
+def supervised(version: Path, operator: Path, c: float, sigma: float, session: int) -> Callable[[int], list[Rollout]]:
+    """`session` such episodes in a row, from this state seed on, watched by the saved operator, but with this c and sigma.
+
+    It learns from what it watches, as it will in a deployment: an operator that does not would take over less often.
+    """
+    return partial(_supervise, version, operator, c, sigma, session)
 
 
 def _open(task: TaskConfig) -> None:
@@ -99,12 +101,18 @@ def _demonstrate(teacher: ExpertConfig, jitter: float, state_seed: int) -> Demon
     return Demonstration(np.stack(observations), np.stack(actions), success)
 
 
-def _play(version: Path, operator: Path | None, c: float, sigma: float, state_seed: int) -> Rollout:
+def _play(version: Path, state_seed: int) -> Rollout:
+    return rollout(_environment, _loaded(version), seed=state_seed)
+
+
+def _supervise(version: Path, operator: Path, c: float, sigma: float, session: int, state_seed: int) -> list[Rollout]:
+    bundle = _loaded(version)
+    watching = load_operator(operator).with_model(c, sigma)
+    human = SimulatedHuman(watching, _environment.task.rate_hz, lambda stacked: bundle.act(stacked)[0])
+    return [rollout(_environment, bundle, seed=state_seed + number, human=human) for number in range(session)]
+
+
+def _loaded(version: Path) -> Bundle:
     if version not in _bundles:
         _bundles[version] = Bundle.load(version)
-    human = None
-    if operator is not None:
-        if operator not in _operators:
-            _operators[operator] = load_operator(operator)
-        human = SimulatedHuman(_operators[operator].with_model(c, sigma), _environment.task.rate_hz)
-    return rollout(_environment, _bundles[version], seed=state_seed, human=human)
+    return _bundles[version]

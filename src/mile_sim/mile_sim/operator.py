@@ -15,6 +15,7 @@ import dataclasses
 import json
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,10 +148,14 @@ class Operator:
 
 
 class SimulatedHuman:
-    """The operator as `mile_learner.rollout` wants a human: one call per tick of a gymnasium environment."""
+    """The operator as `mile_learner.rollout` wants a human: one call per tick of a gymnasium environment.
 
-    def __init__(self, operator: Operator, rate_hz: float) -> None:
+    `robot` says what the robot does at a stacked observation (H*d,): where it is let go on, the operator learns from watching it.
+    """
+
+    def __init__(self, operator: Operator, rate_hz: float, robot: Callable[[Array], Array]) -> None:
         self._operator = operator
+        self._robot = robot
         self._period_s = 1.0 / rate_hz
         self._ticks = 0
 
@@ -163,7 +168,10 @@ class SimulatedHuman:
         """The operator's action (4,), None where it lets the robot go on."""
         decision = self._operator.decide(stacked, self._ticks * self._period_s)
         self._ticks += 1
-        return decision.action if decision.intervening else None
+        if decision.intervening:
+            return decision.action
+        self._operator.watch(stacked, self._robot(stacked))
+        return None
 
 
 def save_operator(operator: Operator, folder: Path) -> None:

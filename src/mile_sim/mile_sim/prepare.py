@@ -46,7 +46,7 @@ from mile_sim.scene import SceneConfig
 from mile_sim.start_states import Purpose, state_seeds
 from mile_sim.world import StartConfig
 
-RECIPE = 3
+RECIPE = 4
 """Part of the hash: to be raised by whoever changes what the same configuration makes."""
 INITIAL_VERSION = 'v000'
 OPERATOR_FOLDER = 'operator'
@@ -65,8 +65,9 @@ class PrepareConfig(Config):
     band_high: float = option(0.33, doc='highest measured success of the initial policy', gt=0.0, le=1.0)
     candidates: int = option(8, doc='most severities that are tried', ge=1)
     selection_episodes: int = option(100, doc='start states on which the success is measured', ge=2, le=1000)
-    pilot_episodes: int = option(16, doc='episodes with interventions for each c that is tried', ge=1, le=1000)
-    target_ratio: float = option(0.25, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
+    pilot_sessions: int = option(8, doc='sessions with interventions for each c that is tried', ge=1, le=300)
+    session_episodes: int = option(3, doc='episodes of a session, in which the operator gets to know the robot', ge=1, le=100)
+    target_ratio: float = option(0.2, doc='fraction of ticks in which the operator intervenes; a lower one is accepted', gt=0.0, lt=0.3)
     agreement: float = option(0.3, doc='robot and human agree if their actions lie no further apart', ge=0.0, le=2.0)
     agreement_probability: float = option(0.02, doc='largest p(nu=1|s) where they agree', gt=0.0, lt=0.5)
     sigma_to_c: float = option(0.2, doc='sigma as a fraction of c', gt=0.0, le=1.0)
@@ -232,10 +233,12 @@ class Preparation:
         The pilots are run with interventions, because these lead to states that the robot alone never sees.
         """
         config = self.config
-        seeds = state_seeds(Purpose.PILOT, self.seed, config.pilot_episodes)
+        count = config.session_episodes
+        seeds = state_seeds(Purpose.PILOT, self.seed, config.pilot_sessions * count)[::count]
 
         def pilot(c: float) -> list[Rollout]:
-            return self.run(supervised(version, operator, c, c * config.sigma_to_c), seeds, f'pilots (c = {c:.1f})')
+            sessions = self.run(supervised(version, operator, c, c * config.sigma_to_c, count), seeds, f'pilots (c = {c:.1f})')
+            return [episode for session in sessions for episode in session]
 
         low = smallest_c(config.sigma_to_c, config.agreement, config.agreement_probability)
         pilots = pilot(low)

@@ -94,11 +94,18 @@ def test_a_seed_gives_the_same_behaviour() -> None:
 
 
 def test_as_a_human_of_a_rollout_it_acts_only_in_control() -> None:
-    human = SimulatedHuman(make(OPPOSITE, replace(CONFIG, hand_noise=0.0)), rate_hz=10.0)
+    watched: list[Array] = []
+
+    def robot(stacked: Array) -> Array:
+        watched.append(stacked)
+        return INTENTION
+
+    human = SimulatedHuman(make(OPPOSITE, replace(CONFIG, hand_noise=0.0)), rate_hz=10.0, robot=robot)
     human.reset(0)
     actions = [human.act(AGREED[-7:], AGREED) for _ in range(3)]
     assert actions[:2] == [None, None]
     np.testing.assert_allclose(actions[2], INTENTION)
+    assert len(watched) == 2, 'it watches the robot, and not itself'
 
 
 def test_by_watching_it_learns_what_the_robot_does() -> None:

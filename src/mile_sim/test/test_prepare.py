@@ -15,7 +15,7 @@ from mile_sim.start_states import Purpose, state_seeds
 SMALL = PrepareConfig(
     demonstrations=2,
     selection_episodes=2,
-    pilot_episodes=1,
+    pilot_sessions=1,
     policy_epochs=3,
     mental_epochs=3,
     hidden=(8,),
