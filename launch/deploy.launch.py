@@ -6,6 +6,7 @@ ros2 launch mile_bringup deploy.launch.py operator:=joystick run_dir:=runs/monda
 from __future__ import annotations
 
 import dataclasses
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix
 
 from launch import Action, LaunchContext, LaunchDescription
-from mile_bringup import graph
+from mile_bringup import fake_hardware, graph
+from mile_bringup.cli_options import option_words
 from mile_bringup.deployment import Deployment
 
 OPTIONS = dataclasses.fields(Deployment)
@@ -57,14 +59,14 @@ def _prepare_then_start(context: LaunchContext) -> list[Action]:
     given = Deployment.parse({field.name: LaunchConfiguration(field.name).perform(context) for field in OPTIONS})
     run_dir = Path(LaunchConfiguration('run_dir').perform(context)).expanduser().absolute()
     mile = PathJoinSubstitution([FindPackagePrefix('mile_bringup'), 'lib', 'mile_bringup', 'mile'])
-    options = [part for name, value in given.items() for part in (f'--{name.replace("_", "-")}', str(value))]
-    prepare = ExecuteProcess(cmd=[mile, 'prepare', '--run', str(run_dir), *options], name='prepare', output='screen')
+    prepare = ExecuteProcess(cmd=[mile, 'prepare', '--run', str(run_dir), *option_words(given)], name='prepare', output='screen')
 
     def start(event: ProcessExited, _: LaunchContext) -> list[Action]:
         if event.returncode != 0:
             return [Shutdown(reason='the run could not be made ready')]
         deployment = Deployment.of_run(run_dir / 'run.yaml', given)
-        return [_render(node) for node in graph.nodes(deployment, run_dir)]
+        extra = fake_hardware.environment(os.environ) if deployment.fake_hardware else {}
+        return [*(SetEnvironmentVariable(*item) for item in extra.items()), *(_render(node) for node in graph.nodes(deployment, run_dir))]
 
     return [RegisterEventHandler(OnProcessExit(target_action=prepare, on_exit=start)), prepare]
 

@@ -48,7 +48,8 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> Report:
     """Prepare, start the nodes, show progress until the session is complete, report."""
-    from mile_bringup.cli_options import given_options
+    from mile_bringup import fake_hardware
+    from mile_bringup.cli_options import given_options, option_words
     from mile_bringup.deployment import Deployment
     from mile_bringup.isolation import lock_run
     from mile_bringup.report import write_report
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> Report:
     path = args.run_dir or Path.cwd() / 'runs' / datetime.now().strftime('%Y%m%d-%H%M%S')
     of, deployment = open_run(path, given)
     lock = lock_run(path)
-    again = ' '.join(['mile deploy --run', shlex.quote(str(path)), *(f'--{key.replace("_", "-")} {value}' for key, value in given.items())])
+    again = shlex.join(['mile', 'deploy', '--run', str(path), *option_words(given)])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
@@ -84,7 +85,11 @@ def run(args: argparse.Namespace) -> Report:
         'report': str(path / 'report.png'),
     }
     where = f'bags:   {path}/iter_*/episode_*\nreport: {path}/report.png, report.html\nflies:  {of.current()}'
-    return Report(finite(data), f'{text}\n\n{where}')
+    if not deployment.fake_hardware:
+        return Report(finite(data), f'{text}\n\n{where}')
+    found = fake_hardware.findings(path)
+    broken = any(found.get('broken', {}).values())
+    return Report(finite(data | {'fake_hardware': found}), f'{text}\n\n{where}\n{fake_hardware.describe(found)}', int(broken))
 
 
 def _carry_out(of: Run, deployment: Deployment) -> str:
@@ -127,7 +132,7 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
     Raises:
         BringupError: it cannot be started, or a required node ended.
     """
-    from mile_bringup import graph
+    from mile_bringup import fake_hardware, graph
     from mile_bringup.isolation import claim_domain
     from mile_bringup.monitor import Monitor
     from mile_bringup.processes import node_command, node_environment
@@ -139,6 +144,8 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
     claim = claim_domain(os.environ, deployment.namespace)
     log_dir = of.path / 'log'
     environment = node_environment(os.environ, domain=claim.domain, log_dir=log_dir)
+    if deployment.fake_hardware:
+        environment |= fake_hardware.environment(os.environ)
     commands = [node_command(node, of.path / 'config') for node in nodes]
     print(f'{of.path}: ROS_DOMAIN_ID={claim.domain}, namespace /{deployment.namespace}, logs in log/', file=sys.stderr)
     os.environ.update({key: value for key, value in environment.items() if key.startswith('ROS_')})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from mile_learner.config import Config
@@ -14,14 +15,24 @@ def add_options(parser: argparse.ArgumentParser, config_class: type[Config]) -> 
     hints = get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         kind = hints[field.name]
+        flag, about = f'--{field.name.replace("_", "-")}', field.metadata['doc'].replace('%', '%%')
+        if kind is bool:
+            parser.add_argument(flag, action='store_true', default=argparse.SUPPRESS, help=about)
+            continue
         parser.add_argument(
-            f'--{field.name.replace("_", "-")}',
+            flag,
             type=kind,
             metavar=None if field.metadata['choices'] else {int: 'N', float: 'X'}.get(kind, 'NAME'),
             choices=field.metadata['choices'],
             default=argparse.SUPPRESS,
-            help=f'{field.metadata["doc"]} (default: {field.default})'.replace('%', '%%'),
+            help=f'{about} (default: {field.default})',
         )
+
+
+def option_words(given: Mapping[str, Any]) -> list[str]:
+    """Options as words of a command line; those that are false are not said."""
+    said = ((f'--{name.replace("_", "-")}', value) for name, value in given.items() if value is not False)
+    return [word for flag, value in said for word in ((flag,) if value is True else (flag, str(value)))]
 
 
 def given_options(args: argparse.Namespace, config_class: type[Config]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mile_learner.config import Config, ConfigError, option, read_yaml_mapping
 from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
 from mile_learner.task import TaskConfig
 
-ARMS = ('sim',)
+ARMS = ('sim', 'xs')
 OPERATORS = ('sim', 'joystick')
 MODES = (DEPLOY, DEMONSTRATE, SHOW)
 FIXED = ('task', 'rate', 'time_limit', 'seed')
@@ -29,7 +29,9 @@ class Deployment(Config):
         choices=MODES,
     )
     task: str = option('block_insertion', doc='task: a name (config/task_NAME.yaml) or the path of a YAML file')
-    arm: str = option('sim', doc='which arm', choices=ARMS)
+    arm: str = option('sim', doc='driver of the arm: simulated, or Interbotix xs_sdk', choices=ARMS)
+    arm_file: str = option('wx250s', doc='arm: a name (config/arm_NAME.yaml) or the path of a YAML file')
+    fake_hardware: bool = option(False, doc='with arm xs: fake motors, in the simulated world')
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
     iterations: int = option(6, doc='iterations, with training after each', ge=1, le=100)
@@ -40,6 +42,21 @@ class Deployment(Config):
     seed: int = option(0, doc='of initial policy, start states, simulated operator and training', ge=0, le=2**31 - 1)
     namespace: str = option('mile', doc='ROS namespace of all nodes')
     params_file: str = option('', doc='path of a ROS parameter file that counts before everything else')
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fake_hardware and self.arm != 'xs':
+            msg = f"fake_hardware: got arm {self.arm!r}, expected 'xs'; only its motors have a fake"
+            raise ConfigError(msg)
+        if self.real_arm and (self.speed != 1.0 or self.operator != 'joystick'):
+            got = f'speed {self.speed:g} and operator {self.operator!r}'
+            msg = f"arm {self.arm!r}: got {got}, expected 1 and 'joystick' with a real arm; or use fake hardware"
+            raise ConfigError(msg)
+
+    @property
+    def real_arm(self) -> bool:
+        """Whether motors move."""
+        return self.arm != 'sim' and not self.fake_hardware
 
     @classmethod
     def of_run(cls, run_file: Path, given: Mapping[str, Any]) -> Deployment:
@@ -68,15 +85,15 @@ class Deployment(Config):
         """Typed values of options given as text; those that have their default are left out.
 
         Raises:
-            ConfigError: not a number where one is expected.
+            ConfigError: not a number, or not true or false, where one is expected.
         """
         hints = get_type_hints(cls)
         values = {}
         for field in dataclasses.fields(cls):
             text = texts[field.name]
             try:
-                value = hints[field.name](text)
-            except ValueError:
+                value = {'true': True, 'false': False}[text.lower()] if hints[field.name] is bool else hints[field.name](text)
+            except (ValueError, KeyError):
                 msg = f'{field.name}: got {text!r}, expected {hints[field.name].__name__}: {field.metadata["doc"]}'
                 raise ConfigError(msg) from None
             if value != field.default:

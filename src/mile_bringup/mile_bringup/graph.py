@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mile_bringup.deployment import Deployment, config_dir, config_file
+from mile_bringup.fake_hardware import findings_file
 from mile_learner.run_folder import DEPLOY
 from mile_policy_node.arm import ArmConfig
+from mile_policy_node.camera import CameraConfig
 from mile_teleop.arbiter_config import ArbiterConfig
 
 
@@ -53,13 +55,14 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
 
     Raises:
         UsageError: no such pad or parameter file.
-        ConfigError: config/arm_wx250s.yaml or config/teleop.yaml cannot be used.
+        ConfigError: the arm's file, config/teleop.yaml or config/camera.yaml cannot be used.
     """
     task = {'task_file': str(task_file(run_dir))}
     pad = {'pad_file': str(config_file('pad', deployment.pad))}
     speed = {'speed': deployment.speed}
     params_files = (str(config_file('params', deployment.params_file)),) if deployment.params_file else ()
-    arm = ArmConfig.from_yaml(config_dir() / 'arm_wx250s.yaml').to_mapping() | {'backend': deployment.arm}
+    arm_config = _arm_config(deployment)
+    arm = arm_config.to_mapping()
     teleop = ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping()
 
     def node(package: str, name: str, *services: str, **parameters: Any) -> NodeSpec:
@@ -79,13 +82,40 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         'operator': deployment.operator,
         'wait_for_start': deployment.operator == 'joystick',
     }
+    robot = arm_config.robot_name or arm_config.arm_model().name
+    fake = {'model': arm_config.model, 'world': deployment.namespace, 'report_file': str(findings_file(run_dir))}
+    motors = NodeSpec('mile_sim', 'fake_xs_sdk_node', 'fake_xs_sdk_node', robot, {**task, **speed, **fake}, services=('get_robot_info',))
+    states = () if deployment.arm == 'sim' else (('joint_states', f'/{robot}/joint_states'),)
+    set_up = (('reset_arm', 'fake_hardware/reset_arm'),) if deployment.fake_hardware else ()
+    camera = CameraConfig.from_yaml(config_dir() / 'camera.yaml').to_mapping()
+    surroundings = (
+        node('mile_policy_node', 'camera_node', **camera)
+        if deployment.real_arm
+        else node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
+        *((motors,) if deployment.fake_hardware else ()),
+    )
     return (
-        node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
+        *surroundings,
         node('mile_policy_node', 'arm_node', 'reset_arm', **task, **arm),
         operators[deployment.operator],
         node('mile_policy_node', 'policy_node', 'load_policy', **task),
         node('mile_teleop', 'teleop_node', 'start_episode', 'stop_episode', **teleop, **task, **pad, **speed),
-        node('mile_teleop', 'recorder_node', 'open_bag', 'close_bag'),
+        replace(node('mile_teleop', 'recorder_node', 'open_bag', 'close_bag'), remappings=states),
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
-        node('mile_bringup', 'session_node', 'retrain', **task, **speed, **mode, **session),
+        replace(node('mile_bringup', 'session_node', 'retrain', **task, **speed, **mode, **session), remappings=set_up),
     )
+
+
+def _arm_config(deployment: Deployment) -> ArmConfig:
+    """The arm's file, its `model_file` found beside it, with the driver that was chosen.
+
+    Raises:
+        UsageError: no such file.
+        ConfigError: it, or its model_file, cannot be used.
+    """
+    path = config_file('arm', deployment.arm_file)
+    config = replace(ArmConfig.from_yaml(path), backend=deployment.arm)
+    if config.model_file:
+        config = replace(config, model_file=str(path.parent / Path(config.model_file).expanduser()))
+        config.arm_model()
+    return config

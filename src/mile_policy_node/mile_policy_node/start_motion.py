@@ -62,7 +62,7 @@ def way_to_start(
 
 def _straight(kinematics: Kinematics, joints: Floats, corners: Sequence[Floats]) -> list[Floats]:
     """Joints every `WAYPOINT_M` along straight lines between `corners`; ends early where the arm cannot follow."""
-    found = []
+    found: list[Floats] = []
     for start, end in pairwise(corners):
         count = math.ceil(float(np.linalg.norm(end - start)) / WAYPOINT_M)
         for part in range(1, count + 1):
