@@ -16,8 +16,11 @@ def add(verbs: Any) -> None:
     parser.set_defaults(run=run)
     commands = comparison.add_arguments(parser)
     latency = commands.add_parser('latency', help='how long a takeover takes to reach the arm, beside a raw relay; how even the ticks are')
-    latency.add_argument('--json', action='store_true', help='one JSON object on standard output')
     latency.set_defaults(run=_latency)
+    vision = commands.add_parser('vision', help='images per second of every image encoder, by torch and accelerated')
+    vision.set_defaults(run=_vision)
+    for command in (latency, vision):
+        command.add_argument('--json', action='store_true', help='one JSON object on standard output')
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -29,5 +32,12 @@ def run(args: argparse.Namespace) -> Report:
 def _latency(args: argparse.Namespace) -> Report:
     del args
     from mile_bringup.bench_latency import measure
+
+    return measure()
+
+
+def _vision(args: argparse.Namespace) -> Report:
+    del args
+    from mile_bringup.bench_vision import measure
 
     return measure()

@@ -1,0 +1,42 @@
+"""Observation layouts: the names of what the policy consumes, in order. `name:n` stands for n numbers, every other name for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mile_learner.config import ConfigError
+
+
+def entry_width(entry: str) -> int:
+    """How many numbers an entry stands for.
+
+    Raises:
+        ConfigError: what follows the colon is no positive whole number.
+    """
+    _, colon, count = entry.partition(':')
+    if colon and not (count.isdecimal() and int(count) > 0):
+        msg = f'observation_layout: got {entry!r}, expected a name, or name:n for n numbers'
+        raise ConfigError(msg)
+    return int(count) if colon else 1
+
+
+def layout_width(layout: Iterable[str]) -> int:
+    """Length of the observation vector.
+
+    Raises:
+        ConfigError: an entry that is not `name` or `name:n`.
+    """
+    return sum(entry_width(entry) for entry in layout)
+
+
+def image_entry(layout: Sequence[str]) -> str:
+    """The entry that an image encoder fills; empty if the layout needs no image.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    entries = [entry for entry in layout if ':' in entry]
+    if len(entries) > 1:
+        msg = f'observation_layout: got {", ".join(entries)}, expected at most one image encoder'
+        raise ConfigError(msg)
+    return entries[0] if entries else ''
