@@ -47,6 +47,8 @@ class TeleopNode(Node):
     def __init__(self) -> None:
         super().__init__('teleop_node')
         config = declare_from(self, TeleopNodeConfig)
+        if config.warning:
+            self.get_logger().warning(config.warning)
         task = TaskConfig.from_yaml(Path(config.task_file))
         self._arbiter = Arbiter(
             config,
