@@ -2,6 +2,7 @@
 
 from mile_learner.methods.base import Method
 from mile_learner.methods.bc_all import BcAll
+from mile_learner.methods.bc_intervention import BcIntervention
 from mile_learner.methods.bc_interventions import BcInterventions
 from mile_learner.methods.dagger import Dagger
 from mile_learner.methods.hg_dagger import HgDagger
@@ -12,6 +13,7 @@ from mile_learner.methods.sirius import Sirius
 
 METHODS: dict[str, Method] = {
     'mile': Mile(),
+    'bc_intervention': BcIntervention(),
     'bc_interventions': BcInterventions(),
     'bc_all': BcAll(),
     'hg_dagger': HgDagger(),
