@@ -223,6 +223,7 @@ def test_the_command_compares_on_lunar_lander(tmp_path: Path) -> None:
         assert 0.1 <= found['initial']['success'] <= 0.4
         assert found['expert']['success'] >= 0.8
         assert found['expert']['return'] >= 200
+        assert 'Made with --quick' in account.with_name('account.md').read_text()
 
 
 @pytest.mark.parametrize('text', ['mile[', 'mile[a]', 'a b', ''])

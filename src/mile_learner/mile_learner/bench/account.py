@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_QUICK = '**Made with --quick: fewer demonstrations, epochs and pilots, to see that everything works.**'
 _DIFFERENCES = """\
 | | paper | here |
 |---|---|---|
@@ -24,6 +25,7 @@ def account_text(account: Mapping[str, Any]) -> str:
     lines = [
         f'# {account["task"]}, seed {account["seed"]}',
         '',
+        *([_QUICK, ''] if account['quick'] else []),
         f'- Expert: success {expert["success"]:.2f}, return {expert["return"]:.1f}, {expert["steps"]:.0f} steps on {config["tune"]} tuning '
         'states.',
         f'- Initial policy: success {initial["success"]:.2f}, return {initial["return"]:.1f} on the same states; clone of '

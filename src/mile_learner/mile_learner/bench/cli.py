@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     run.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
     run.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
     run.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
-    run.add_argument('--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 20 with --quick)')
+    run.add_argument('--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)')
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
     for command in (prepare, run):
         command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")

@@ -210,6 +210,7 @@ class Prepared:
                 'task': self.task.name,
                 'seed': self.seed,
                 'config': self.config.to_mapping(),
+                'quick': self.config == QUICK,
                 'initial_recipe': self.task.initial.to_mapping(),
                 'starts': {name: len(states) for name, states in self.starts.items()},
                 'expert': self.expert_result,
