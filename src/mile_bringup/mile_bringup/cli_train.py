@@ -32,6 +32,7 @@ def add(verbs: Any) -> None:
         help="change one of the method's options, e.g. epochs=100",
     )
     parser.add_argument('--seed', type=whole(0, 2**31 - 1), help="of the training (default: the run's)")
+    parser.add_argument('--with-salvaged', action='store_true', help='train on what `mile repair` salvaged of torn episodes, too')
     parser.add_argument('--promote', action='store_true', help='let the new version fly; the first one of a run always does')
 
 
@@ -68,7 +69,7 @@ def _train(of: Run, args: argparse.Namespace, progress: Callable[[int, int, Mapp
     options = _options(args.options)
     if args.method == CLONING:
         return clone_demonstrations(of, overrides=options, seed=args.seed, progress=progress)
-    return train(of, method=args.method, overrides=options, seed=args.seed, progress=progress)
+    return train(of, method=args.method, overrides=options, seed=args.seed, progress=progress, with_salvaged=args.with_salvaged)
 
 
 def _options(texts: list[str]) -> dict[str, Any]:

@@ -129,6 +129,15 @@ class Run:
                 found[int(match[1]), int(match[2])] = path
         return dict(sorted(found.items()))
 
+    def salvaged(self) -> list[tuple[int, Path]]:
+        """Every salvaged episode with its iteration, in order; of several torn attempts at one episode all count, as each was driven."""
+        found = []
+        for path in sorted(self.path.glob('iter_*/episode_*.salvaged-*')):
+            match = re.fullmatch(r'iter_(\d+)/episode_\d+\.salvaged-\d+', path.relative_to(self.path).as_posix())
+            if match and (path / BAG_METADATA_FILE).is_file():
+                found.append((int(match[1]), path))
+        return found
+
     def recorded(self, folder: str) -> dict[int, Path]:
         """Every whole episode by index in one folder of the run, in order; they belong to no iteration."""
         paths = sorted((self.path / folder).glob(f'episode_*/{BAG_METADATA_FILE}'))

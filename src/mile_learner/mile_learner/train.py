@@ -20,7 +20,13 @@ from mile_learner.run_folder import Run
 
 
 def train(
-    run: Run, *, method: str = 'mile', overrides: Mapping[str, Any] | None = None, seed: int | None = None, progress: Report | None = None
+    run: Run,
+    *,
+    method: str = 'mile',
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    progress: Report | None = None,
+    with_salvaged: bool = False,
 ) -> Manifest:
     """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
 
@@ -33,6 +39,7 @@ def train(
         overrides: of the method's configuration.
         seed: of the training; by default the run's own (run.yaml) and 0 if it has none.
         progress: called after each epoch; returns False to cancel.
+        with_salvaged: train on salvaged episodes too.
 
     Raises:
         LearnerError: unknown method, no data, or data that cannot be trained on.
@@ -45,9 +52,13 @@ def train(
     start = Bundle.load(run.version_path(run.current()))
     config = METHODS[method].configure(start.manifest.task)
     config = type(config).from_mapping(config.to_mapping() | dict(overrides or {}), source=f'options of {method}')
-    paths = run.episodes()
-    records = [(iteration, read_episode(path)) for (iteration, _), path in paths.items()]
+    salvaged = run.salvaged() if with_salvaged else []
+    episodes = sorted([*((iteration, path) for (iteration, _), path in run.episodes().items()), *salvaged])
+    records = [(iteration, read_episode(path)) for iteration, path in episodes]
     for _, record in records:
+        if not with_salvaged and (record.metadata.get('salvaged') or record.metadata.get('torn')):
+            msg = f'{record.path}: is not whole; move it out of the run, or ask for salvaged episodes to be trained on (--with-salvaged)'
+            raise LearnerError(msg)
         layout = tuple(record.metadata.get('observation_layout', ()))
         if layout != start.manifest.observation_layout:
             msg = f'{record.path}: observation layout is {layout}, the policy consumes {start.manifest.observation_layout}'
@@ -61,11 +72,11 @@ def train(
     manifest = dataclasses.replace(
         trained.manifest,
         parent=start.manifest.version,
-        iteration=max(iteration for iteration, _ in paths),
+        iteration=max(iteration for iteration, _ in episodes),
         method=method,
         configuration=config.to_mapping(),
         seed=training_seed,
-        data=provenance(run, paths.values()),
+        data=provenance(run, (path for _, path in episodes)),
         metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
         created=now(),
     )

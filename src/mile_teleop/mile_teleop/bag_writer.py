@@ -26,6 +26,8 @@ from mile_teleop.errors import BagError
 
 SUFFIX = '.incomplete'
 METADATA_FILE = 'metadata.yaml'
+CUSTOM_RECORD = 'mile'
+"""Name of the MCAP metadata record with the custom data as it was when the bag was opened, should metadata.yaml be lost."""
 SYNC_INTERVAL_S = 1.0
 
 
@@ -81,6 +83,7 @@ class BagWriter:
             raise BagError(msg) from error
         self._writer = Writer(self._file, compression=CompressionType.NONE, use_chunking=False)
         self._writer.start(profile='ros2', library='mile')
+        self._writer.add_metadata(CUSTOM_RECORD, self._custom)
         self._channels = self._register(typestore)
         self._thread = threading.Thread(target=self._run, name='bag writer', daemon=True)
         self._thread.start()
