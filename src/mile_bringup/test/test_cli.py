@@ -34,8 +34,10 @@ def exit_code(arguments: list[str]) -> int:
         (['deploy', '--operator', 'nobody'], "argument --operator: invalid choice: 'nobody'"),
         (['deploy', '--task', 'cooking'], "task: got 'cooking', expected block_insertion, or the path of a .yaml file"),
         (['deploy', '--pad', 'pad_short.yaml'], 'motion_axes: got 2 values, expected 3'),
-        (['deploy', '--mode', 'demonstrate', '--pad', 'pad_few.yaml'], 'takeover: got button 5, expected one below 9'),
+        (['deploy', '--mode', 'demonstrate', '--pad', 'pad_few.yaml'], 'start: got button 9, expected one below 9'),
         (['deploy', '--pad', 'pad_typo.yaml'], "unknown key 'takover'; did you mean 'takeover'?"),
+        (['deploy', '--task', 'task_nan.yaml'], 'workspace_low: got nan, expected a finite number'),
+        (['deploy', '--task', 'task_typo.yaml'], "unknown key 'step_sise_m'; did you mean 'step_size_m'?"),
         (['deploy', '--run', '.'], 'exists and is not a run; give a new folder'),
         (['train', '.'], 'is not a run folder (no run.yaml)'),
         (['eval', '.', '--episodes', '0'], 'argument --episodes: got 0, expected 1 to 100000'),
@@ -50,8 +52,11 @@ def test_bad_input_is_one_line_and_exit_code_2(
     arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pad = yaml.safe_load((ROOT / 'config' / 'pad_ps3.yaml').read_text())
-    for name, wrong in (('short', {'motion_axes': [1, 0]}), ('few', {'buttons': 9, 'estop': 0, 'start': 7}), ('typo', {'takover': 5})):
+    for name, wrong in (('short', {'motion_axes': [1, 0]}), ('few', {'buttons': 9}), ('typo', {'takover': 5})):
         (tmp_path / f'pad_{name}.yaml').write_text(yaml.safe_dump(pad | wrong))
+    task = yaml.safe_load((ROOT / 'config' / 'task_block_insertion.yaml').read_text())
+    for name, wrong in (('nan', {'workspace_low': [0.1, float('nan'), 0.1]}), ('typo', {'step_sise_m': 0.005})):
+        (tmp_path / f'task_{name}.yaml').write_text(yaml.safe_dump(task | wrong))
     (tmp_path / 'something').touch()
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
