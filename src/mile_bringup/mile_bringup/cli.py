@@ -13,7 +13,7 @@ from typing import NoReturn
 from mile_bringup.cli_common import Report
 from mile_bringup.errors import BringupError, UsageError
 
-VERBS = ('deploy', 'prepare', 'train', 'eval', 'policies', 'inspect', 'calibrate', 'export', 'import', 'bench', 'encoder', 'doctor')
+VERBS = ('deploy', 'prepare', 'train', 'eval', 'policies', 'inspect', 'repair', 'calibrate', 'export', 'import', 'bench', 'encoder', 'doctor')
 FAILED, BAD_INPUT = 1, 2
 
 
@@ -56,8 +56,9 @@ def _bad_input() -> tuple[type[Exception], ...]:
     """The error classes that mean bad input; looked up only when something was raised."""
     from mile_learner.config import ConfigError
     from mile_learner.errors import LearnerError
+    from mile_teleop.errors import TeleopError
 
-    return UsageError, ConfigError, LearnerError
+    return UsageError, ConfigError, LearnerError, TeleopError
 
 
 def _failures() -> tuple[type[Exception], ...]:
