@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mile_bringup.cli_common import Report
+from mile_bringup.cli_common import Report, whole
 from mile_learner.bench import cli as comparison
 
 
@@ -21,6 +21,10 @@ def add(verbs: Any) -> None:
     vision.set_defaults(run=_vision)
     for command in (latency, vision):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
+    kinematics = commands.add_parser('kinematics', help="the arms' kinematics against the Modern Robotics library, and the time of a solve")
+    kinematics.add_argument('--poses', type=whole(10), default=10_000, metavar='N', help='random poses per arm (default: 10000)')
+    kinematics.add_argument('--json', action='store_true', help='one JSON object on standard output')
+    kinematics.set_defaults(run=_kinematics)
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -41,3 +45,9 @@ def _vision(args: argparse.Namespace) -> Report:
     from mile_bringup.bench_vision import measure
 
     return measure()
+
+
+def _kinematics(args: argparse.Namespace) -> Report:
+    from mile_bringup.bench_kinematics import measure
+
+    return measure(args.poses)
