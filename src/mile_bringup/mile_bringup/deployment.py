@@ -34,6 +34,7 @@ class Deployment(Config):
     fake_hardware: bool = option(False, doc='with arm xs: fake motors, in the simulated world')
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
+    learner: str = option('mile', doc='what trains: a name (config/learner_NAME.yaml) or the path of a YAML file')
     iterations: int = option(6, doc='iterations, with training after each', ge=1, le=100)
     episodes: int = option(3, doc='episodes per iteration; or how many to demonstrate or show', ge=1, le=1000)
     rate: float = option(0.0, doc="control rate [Hz], 5 to 50, at the task's speed of motion; 0: the task's own rate", ge=0.0, le=50.0)

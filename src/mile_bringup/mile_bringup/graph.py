@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,8 +55,8 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
     """The node graph of the run in `run_dir`.
 
     Raises:
-        UsageError: no such pad or parameter file.
-        ConfigError: the arm's file, config/teleop.yaml or config/camera.yaml cannot be used.
+        UsageError: no such pad, learner or parameter file.
+        ConfigError, LearnerError: the arm's or the learner's file, config/teleop.yaml or config/camera.yaml cannot be used.
     """
     task = {'task_file': str(task_file(run_dir))}
     pad = {'pad_file': str(config_file('pad', deployment.pad))}
@@ -81,6 +82,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         'seed': deployment.seed,
         'operator': deployment.operator,
         'wait_for_start': deployment.operator == 'joystick',
+        **_learner(deployment),
     }
     robot = arm_config.robot_name or arm_config.arm_model().name
     fake = {'model': arm_config.model, 'world': deployment.namespace, 'report_file': str(findings_file(run_dir))}
@@ -104,6 +106,15 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
         replace(node('mile_bringup', 'session_node', 'retrain', **task, **speed, **mode, **session), remappings=set_up),
     )
+
+
+def _learner(deployment: Deployment) -> dict[str, str]:
+    """What the session asks the learner for. The methods import torch, which only this needs."""
+    from mile_learner.learner_config import LearnerConfig, method_config
+
+    config = LearnerConfig.from_yaml(config_file('learner', deployment.learner))
+    method_config(config.method, deployment.resolved_task().name, config.options)
+    return {'method': config.method, 'method_options': json.dumps(dict(config.options))}
 
 
 def _arm_config(deployment: Deployment) -> ArmConfig:

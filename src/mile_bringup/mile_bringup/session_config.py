@@ -22,5 +22,6 @@ class SessionConfig(Config):
     speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
     wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
     method: str = option('mile', doc='what trains')
+    method_options: str = option('', doc="the method's options, as a JSON object")
     startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
     reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)

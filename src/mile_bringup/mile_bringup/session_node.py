@@ -206,7 +206,7 @@ class SessionNode(Node):
             self._expect(give_up, 'train: nobody offers this action; see the log of learner_node')
             if self._trainer.server_is_ready():
                 self._poll, self._deadline = None, float('inf')
-                goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json='')
+                goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json=self._config.method_options)
                 self._trainer.send_goal_async(goal, feedback_callback=self._on_training).add_done_callback(on_goal)
 
         def on_goal(future: Future) -> None:

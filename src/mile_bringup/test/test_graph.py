@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import sys
 import types
@@ -18,6 +19,7 @@ from mile_bringup import graph, processes
 from mile_bringup.deployment import OPERATORS, Deployment
 from mile_bringup.errors import BringupError, UsageError
 from mile_learner.config import ConfigError
+from mile_learner.errors import LearnerError
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = Path('/runs/one')
@@ -53,6 +55,21 @@ def test_whoever_demonstrates_needs_neither_policy_nor_operator_made_for_it() ->
 def test_a_pad_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(UsageError, match=r"pad: got 'ps2', expected .*ps3"):
         graph.nodes(Deployment(pad='ps2'), RUN)
+
+
+def test_what_trains_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    nodes = {node.name: node.parameters for node in graph.nodes(Deployment(learner='mile_as_published'), RUN)}
+    assert nodes['session_node']['method'] == 'mile'
+    assert json.loads(nodes['session_node']['method_options'])['mental_model'] == 'learned'
+    file = tmp_path / 'mine.yaml'
+    for content, error, message in (
+        ('{method: nile, options: {}}', LearnerError, "method: got 'nile', expected one of mile"),
+        ('{method: mile, options: {mental: learned}}', ConfigError, "options of mile: unknown key 'mental'; did you mean"),
+        ('{method: mile}', ConfigError, "'options' is missing"),
+    ):
+        file.write_text(content)
+        with pytest.raises(error, match=message):
+            graph.nodes(Deployment(learner=str(file)), RUN)
 
 
 def test_the_configuration_files_of_arbiter_and_arm_reach_their_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
