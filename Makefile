@@ -51,7 +51,7 @@ format: setup  ## rewrites the sources in the project's style
 	$(BIN)/ruff format
 
 lock: setup  ## resolves requirements/*.in anew; `make lock FLAGS=--upgrade` takes the newest versions
-	cd requirements && $(LOCK) -o lock.txt ros.in runtime.in dev.in bench.in
+	cd requirements && $(LOCK) -o lock.txt ros.in runtime.in vision.in export.in dev.in bench.in
 	cd requirements && $(LOCK) -o robot.txt robot.in
 	cd requirements && $(LOCK) -o bootstrap.txt --constraints lock.txt bootstrap.in
 
