@@ -106,7 +106,7 @@ def _everywhere(table: Table, method: str) -> bool:
 def _overall(table: Table, method: str) -> Report:
     values = _scores(table, method)
     low, high = interval(values, interquartile_mean)
-    return {'iqm': interquartile_mean(*values), 'low': low, 'high': high}
+    return {'iqm': float(interquartile_mean(*values)), 'low': low, 'high': high}
 
 
 def _assisted(table: Table, task: str) -> float:

@@ -16,22 +16,22 @@ Scores = Sequence[NDArray[Any]]
 RESAMPLES = 2000
 
 
-def interquartile_mean(*tasks: NDArray[Any]) -> float:
-    """Mean of the middle half of all scores."""
-    return float(trim_mean(np.concatenate(tasks), 0.25))
+def interquartile_mean(*tasks: NDArray[Any], axis: int = -1) -> Any:
+    """Mean of the middle half of all scores; like all statistics here along the last axis, so that all resamples are done at once."""
+    return trim_mean(np.concatenate(tasks, axis=axis), 0.25, axis=axis)
 
 
-def mean(*tasks: NDArray[Any]) -> float:
+def mean(*tasks: NDArray[Any], axis: int = -1) -> Any:
     """Mean of all scores."""
-    return float(np.concatenate(tasks).mean())
+    return np.concatenate(tasks, axis=axis).mean(axis=axis)
 
 
-def interval(tasks: Scores, statistic: Callable[..., float] = interquartile_mean, *, seed: int = 0) -> tuple[float, float]:
+def interval(tasks: Scores, statistic: Callable[..., Any] = interquartile_mean, *, seed: int = 0) -> tuple[float, float]:
     """95 % interval of a statistic by the stratified percentile bootstrap; NaN with fewer than two seeds in any task."""
     if any(len(scores) < 2 for scores in tasks):
         return float('nan'), float('nan')
     result = bootstrap(
-        tuple(tasks), statistic, n_resamples=RESAMPLES, vectorized=False, method='percentile', rng=np.random.default_rng(seed)
+        tuple(tasks), statistic, n_resamples=RESAMPLES, vectorized=True, method='percentile', rng=np.random.default_rng(seed)
     ).confidence_interval
     return float(result.low), float(result.high)
 
@@ -40,14 +40,14 @@ def probability_of_improvement(x: Scores, y: Scores) -> tuple[float, float, floa
     """P(X > Y) for a random seed of each, ties counting half, averaged over tasks; with its 95 % interval."""
     count = len(x)
 
-    def statistic(*samples: NDArray[Any]) -> float:
+    def statistic(*samples: NDArray[Any], axis: int = -1) -> Any:  # noqa: ARG001 - always the last
         pairs = zip(samples[:count], samples[count:], strict=True)
-        return float(np.mean([(np.sign(a[:, None] - b[None, :]).mean() + 1) / 2 for a, b in pairs]))
+        return np.mean([(np.sign(a[..., :, None] - b[..., None, :]).mean(axis=(-2, -1)) + 1) / 2 for a, b in pairs], axis=0)
 
-    return statistic(*x, *y), *interval([*x, *y], statistic)
+    return float(statistic(*x, *y)), *interval([*x, *y], statistic)
 
 
 def paired_difference(x: Scores, y: Scores) -> tuple[float, float, float]:
     """Mean of X - Y within the same seed, over tasks; with its 95 % interval. The seeds of x and y must correspond."""
     differences = [a - b for a, b in zip(x, y, strict=True)]
-    return mean(*differences), *interval(differences, mean)
+    return float(mean(*differences)), *interval(differences, mean)
