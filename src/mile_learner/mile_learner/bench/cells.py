@@ -6,17 +6,19 @@ Everything is a function of the cell and the options, so that cells can run anyw
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mile_learner.bench.prediction import PREDICTORS, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, prepare
-from mile_learner.bench.rollouts import run_episodes, to_data
+from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
@@ -80,10 +82,27 @@ def _collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, itera
     if len(starts) < count:
         msg = f'{cell.name}: got {len(prepared.starts["train"])} start states for training, expected {iteration * count}'
         raise LearnerError(msg)
-    episodes = prepared.play(starts, bundle=bundle, supervisor=prepared.human(cell.human))
+    if iteration == 1:
+        episodes = _first_episodes(prepared.folder, cell.task, cell.seed, prepared.config, cell.human, tuple(starts))
+    else:
+        episodes = prepared.play(starts, bundle=bundle, supervisor=prepared.human(cell.human))
     for episode in episodes:
         sink({'kind': 'collect', 'iteration': iteration, **episode.record()})
     return to_data(prepared.task, episodes, iteration=iteration, first=cell.demonstrations + (iteration - 1) * count)
+
+
+@functools.lru_cache(maxsize=1)
+def _first_episodes(
+    folder: Path,  # noqa: ARG001 - another home is another preparation
+    task: str,
+    seed: int,
+    preparation: PrepareConfig,
+    human: str,
+    starts: tuple[int, ...],
+) -> list[Episode]:
+    """What the first iteration collects: the initial policy flies, so it is the same for every method; such cells follow each other."""
+    prepared = prepare(task, seed, preparation)
+    return prepared.play(list(starts), bundle=prepared.bundle(human), supervisor=prepared.human(human))
 
 
 def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:
