@@ -9,6 +9,7 @@ from mile_learner.methods.hg_dagger import HgDagger
 from mile_learner.methods.iwr import Iwr
 from mile_learner.methods.mile import Mile
 from mile_learner.methods.no_training import NoTraining
+from mile_learner.methods.rlif import Rlif
 from mile_learner.methods.sirius import Sirius
 
 METHODS: dict[str, Method] = {
@@ -19,6 +20,7 @@ METHODS: dict[str, Method] = {
     'hg_dagger': HgDagger(),
     'iwr': Iwr(),
     'sirius': Sirius(),
+    'rlif': Rlif(),
     'dagger': Dagger(),
     'no_training': NoTraining(),
 }

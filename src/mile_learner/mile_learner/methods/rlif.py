@@ -1,0 +1,250 @@
+"""RLIF (Luo et al. 2023, arXiv 2311.12996): interventions as the reward of off-policy reinforcement learning.
+
+    r = −1 on the transition just before the human takes over, 0 on every other
+
+Nothing is imitated: the policy learns to avoid what makes people take over. Backbones as in the MILE paper (Appendix D):
+
+* continuous actions: RLPD (Ball et al. 2023), that is SAC with an ensemble of critics with layer normalisation, of which two, drawn anew
+  each time, make the target by their minimum; several critic updates per update of actor and temperature; no entropy in the target; target
+  entropy −|A|/2; batches half of prior data, half of online data. Prior data are the demonstrations; without any, all is online.
+* discrete actions: DQN with a double target. The Q-network is the policy's own, its scores read as values, so that the greedy policy begins
+  as the initial one.
+
+What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the robot
+does; all steps are there before training begins (the original updates after each), so that an update per logged step is `epochs` equal to
+`batch_size`; and critics live as long as one training: a version that is trained further begins with new ones, which learn alone for
+`critic_head_start` of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the first).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional
+
+from mile_learner.bundle import Bundle
+from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
+from mile_learner.methods.base import InterventionData
+from mile_learner.methods.training import Report, TrainingCancelled
+from mile_learner.network import INPUT_CLAMP, Network
+from mile_learner.policy import GaussianPolicy
+from mile_learner.step import Array
+
+Update = Callable[['Transitions', bool], dict[str, float]]
+"""One update of the critics, and of the actor too if the flag says so; returns the losses."""
+
+
+@dataclass(frozen=True)
+class RlifConfig(Config):
+    """Options of RLIF; batch, learning rate, discount and UTD ratio by default those of Table I, Meta-World."""
+
+    learning_rate: float = option(3e-4, doc='step size of Adam, of actor, critics and temperature', gt=0.0, le=1.0)
+    batch_size: int = option(256, doc='transitions per gradient step', ge=2)
+    epochs: int = option(256, doc='passes over the data by the actor; batch_size of them make one actor update per logged step', ge=1)
+    updates_per_actor_update: int = option(4, doc='UTD ratio: critic updates per update of the actor; discrete: per step, as often', ge=1)
+    discount: float = option(0.99, doc='gamma, per step', ge=0.0, lt=1.0)
+    target_rate: float = option(0.005, doc='tau: how far target networks move per critic update', gt=0.0, le=1.0)
+    critics: int = option(10, doc='size of the ensemble', ge=2)
+    prior_share: float = option(0.5, doc='of every batch from demonstrations, if there are any', ge=0.0, le=1.0)
+    critic_head_start: float = option(0.25, doc='of the training in which only the critics learn; continuous actions', ge=0.0, lt=1.0)
+    stored: str = option('all', doc='which steps of an intervention are kept: all, or only the onset', choices=('all', 'onset'))
+    grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """B transitions: inputs (B, H*d), actions (B, A), rewards (B,), next_inputs (B, H*d), done (B,), prior (B,): from a demonstration."""
+
+    inputs: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_inputs: Tensor
+    done: Tensor
+    prior: Tensor
+
+    def take(self, rows: Tensor) -> Transitions:
+        """The transitions at `rows`, an index or mask tensor."""
+        return Transitions(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+
+class Rlif:
+    """Avoid what makes people take over."""
+
+    discrete: ClassVar[bool] = True
+
+    def configure(self, task: str) -> RlifConfig:
+        """The defaults for a task: Table I, row RLIF."""
+        return RlifConfig(learning_rate=5e-4, batch_size=64, epochs=64) if task == 'lunar_lander' else RlifConfig()
+
+    def fit(self, data: InterventionData, start: Bundle, *, config: RlifConfig, seed: int, progress: Report | None = None) -> Bundle:
+        """Train a copy of the policy of `start`; the mental model, c and sigma stay as they are.
+
+        Raises:
+            LearnerError: no intervention in the data, hence no reward; or executed actions that are not finite.
+            TrainingCancelled: `progress` asked to stop.
+        """
+        everything = relabelled(data, config.stored)
+        if not (everything.rewards < 0).any():
+            msg = f'rlif: got {len(data)} steps of which none is followed by an intervention, expected at least one; there is no reward'
+            raise LearnerError(msg)
+        torch.manual_seed(seed)
+        policy = copy.deepcopy(start.policy)
+        update = rlpd(policy, config) if isinstance(policy, GaussianPolicy) else dqn(policy, config)
+        generator = torch.Generator().manual_seed(seed)
+        per_epoch = math.ceil(len(everything.inputs) / config.batch_size)
+        losses: dict[str, float] = {}
+        for epoch in range(config.epochs):
+            head_start = epoch < config.critic_head_start * config.epochs
+            for _ in range(per_epoch):
+                for critic_update in range(config.updates_per_actor_update):
+                    last = critic_update == config.updates_per_actor_update - 1
+                    rows = drawn(everything.prior, config.batch_size, config.prior_share, generator)
+                    losses |= update(everything.take(rows), last and not head_start)
+            if progress is not None and not progress(epoch + 1, config.epochs, losses):
+                raise TrainingCancelled
+        metrics = losses | {'penalised_steps': int((everything.rewards < 0).sum())}
+        manifest = dataclasses.replace(start.manifest, method='rlif', configuration=config.to_mapping(), seed=seed, metrics=metrics)
+        return Bundle(policy.eval(), start.mental_model, manifest)
+
+
+def rewards_of(data: InterventionData) -> Array:
+    """−1 on the step of the same episode just before every onset, else 0, (N,); demonstrations have no onset."""
+    reward = np.zeros(len(data), np.float32)
+    onset = np.flatnonzero(data.onset & ~data.demonstration)
+    onset = onset[onset > 0]
+    reward[onset[data.episode[onset] == data.episode[onset - 1]] - 1] = -1.0
+    return reward
+
+
+def relabelled(data: InterventionData, stored: str) -> Transitions:
+    """The replay buffer: executed actions with the reward of interventions.
+
+    Raises:
+        LearnerError: executed actions that are not finite.
+    """
+    kept = np.ones(len(data), dtype=bool) if stored == 'all' else ~data.intervening | data.onset | data.demonstration
+    executed = data.executed_action
+    if not np.isfinite(executed[kept]).all():
+        msg = 'rlif: got executed actions that are not finite; remove the episodes that hold them'
+        raise LearnerError(msg)
+    inputs, actions, rewards, next_inputs, done = (
+        torch.as_tensor(column[kept], dtype=torch.float32)
+        for column in (data.stacked, executed, rewards_of(data), data.next_stacked, data.done.astype(np.float32))
+    )
+    return Transitions(inputs, actions, rewards, next_inputs, done, prior=torch.as_tensor(data.demonstration[kept]))
+
+
+def drawn(prior: Tensor, size: int, share: float, generator: torch.Generator) -> Tensor:
+    """Numbers of `size` transitions, `share` of them where `prior` (N,) is true; all from one kind where there is no other."""
+    kinds = [rows.nonzero().squeeze(-1) for rows in (prior, ~prior)]
+    first = round(size * share) if all(len(rows) for rows in kinds) else size * bool(len(kinds[0]))
+    counts = (first, size - first)
+    return torch.cat(
+        [rows[torch.randint(len(rows), (count,), generator=generator)] for rows, count in zip(kinds, counts, strict=True) if count]
+    )
+
+
+class Critics:
+    """An ensemble of Q(s, a) with layer normalisation, as one batched network; their inputs are normalised as the policy's."""
+
+    def __init__(self, policy: Network, count: int) -> None:
+        size = policy.architecture
+        networks = [_critic(size.input_dim + size.action_dim, size.hidden) for _ in range(count)]
+        self._policy = policy
+        self._network = copy.deepcopy(networks[0]).to('meta')
+        self.weights, _ = stack_module_state(networks)
+
+    def __call__(self, weights: Mapping[str, Tensor], inputs: Tensor, actions: Tensor) -> Tensor:
+        """Values (E, B) by weights of E critics, for inputs (B, H*d) and actions (B, A), clipped to [-1, 1]."""
+        z = ((inputs - self._policy.input_mean) / self._policy.input_std).clamp(-INPUT_CLAMP, INPUT_CLAMP)
+        joined = torch.cat([z, actions.clamp(-1.0, 1.0)], dim=-1)
+        values: Tensor = vmap(lambda w: functional_call(self._network, w, (joined,)).squeeze(-1))(dict(weights))
+        return values
+
+
+def _critic(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.LayerNorm(size), nn.ReLU()]
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, 1))
+
+
+def rlpd(policy: GaussianPolicy, config: RlifConfig) -> Update:
+    """The updates of SAC as in RLPD, of `policy` in place."""
+    critics = Critics(policy, config.critics)
+    weights = critics.weights
+    target = {name: value.detach().clone() for name, value in weights.items()}
+    log_temperature = torch.zeros((), requires_grad=True)
+    target_entropy = -policy.architecture.action_dim / 2
+    critic_optimizer, actor_optimizer, temperature_optimizer = (
+        torch.optim.Adam(parameters, lr=config.learning_rate)
+        for parameters in (list(weights.values()), list(policy.parameters()), [log_temperature])
+    )
+
+    def update(batch: Transitions, actor_too: bool) -> dict[str, float]:
+        with torch.no_grad():
+            following = policy(batch.next_inputs)
+            action = following.mean + following.log_std.exp() * torch.randn_like(following.mean)
+            two = torch.randperm(config.critics)[:2]
+            value = critics({name: w[two] for name, w in target.items()}, batch.next_inputs, action).amin(dim=0)
+            wanted = batch.rewards + config.discount * (1 - batch.done) * value
+        critic_loss = (critics(weights, batch.inputs, batch.actions) - wanted).square().mean(dim=1).sum()
+        _step(critic_optimizer, critic_loss, list(weights.values()), config.grad_clip)
+        _follow(target, weights, config.target_rate)
+        losses = {'critic_loss': critic_loss.item() / config.critics}
+        if actor_too:
+            chosen = policy(batch.inputs)
+            action = chosen.mean + chosen.log_std.exp() * torch.randn_like(chosen.mean)
+            entropy = -chosen.log_prob(action)
+            value = critics({name: w.detach() for name, w in weights.items()}, batch.inputs, action).mean(dim=0)
+            actor_loss = -(log_temperature.exp().detach() * entropy + value).mean()
+            _step(actor_optimizer, actor_loss, list(policy.parameters()), config.grad_clip)
+            _step(temperature_optimizer, log_temperature.exp() * (entropy.mean().item() - target_entropy), [log_temperature], math.inf)
+            losses |= {'actor_loss': actor_loss.item(), 'value': value.mean().item(), 'temperature': log_temperature.exp().item()}
+        return losses
+
+    return update
+
+
+def dqn(policy: Network, config: RlifConfig) -> Update:
+    """The updates of double DQN; the values are the outputs of `policy` itself, which is trained in place."""
+    target = copy.deepcopy(policy)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
+
+    def update(batch: Transitions, actor_too: bool) -> dict[str, float]:  # noqa: ARG001 - there is no actor
+        with torch.no_grad():
+            best = policy.outputs(batch.next_inputs).argmax(dim=-1, keepdim=True)
+            value = target.outputs(batch.next_inputs).gather(-1, best).squeeze(-1)
+            wanted = batch.rewards + config.discount * (1 - batch.done) * value
+        predicted = policy.outputs(batch.inputs).gather(-1, batch.actions.long()).squeeze(-1)
+        loss = functional.smooth_l1_loss(predicted, wanted)
+        _step(optimizer, loss, list(policy.parameters()), config.grad_clip)
+        _follow(dict(target.named_parameters()), dict(policy.named_parameters()), config.target_rate)
+        return {'critic_loss': loss.item(), 'value': predicted.mean().item()}
+
+    return update
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Any], grad_clip: float) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, grad_clip)
+    optimizer.step()
+
+
+def _follow(target: Mapping[str, Tensor], weights: Mapping[str, Tensor], rate: float) -> None:
+    """Polyak averaging."""
+    with torch.no_grad():
+        for name, value in target.items():
+            value.lerp_(weights[name], rate)

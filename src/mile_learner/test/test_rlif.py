@@ -1,0 +1,138 @@
+"""RLIF: which steps are penalised and kept, how batches are mixed, and that both backbones learn to avoid interventions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.categorical import CategoricalPolicy
+from mile_learner.errors import LearnerError
+from mile_learner.methods import METHODS
+from mile_learner.methods.base import InterventionData
+from mile_learner.methods.rlif import Critics, RlifConfig, drawn, relabelled, rewards_of
+from mile_learner.methods.training import TrainingCancelled
+from mile_learner.policy import Architecture, GaussianPolicy
+
+QUICK = RlifConfig(learning_rate=1e-2, batch_size=32, epochs=12, critics=3, target_rate=0.05)
+
+
+def _data(*episodes: str, robot: np.ndarray | None = None, ends: bool = False) -> InterventionData:
+    """Episodes as text: '.' the robot, 'I' an intervention, 'D' a demonstration. With `ends` every step is the last that counts."""
+    text = ''.join(episodes)
+    intervening = np.array([letter in 'ID' for letter in text])
+    robot = np.zeros((len(text), 4), np.float32) if robot is None else robot
+    return InterventionData(
+        stacked=np.zeros((len(text), 12), np.float32),
+        next_stacked=np.zeros((len(text), 12), np.float32),
+        robot_action=robot,
+        human_action=np.where(intervening[:, None], 0.0, np.nan).astype(np.float32).repeat(robot.shape[1], axis=1),
+        intervening=intervening,
+        episode=np.repeat(np.arange(len(episodes)), [len(episode) for episode in episodes]),
+        step=np.concatenate([np.arange(len(episode)) for episode in episodes]),
+        iteration=np.ones(len(text), dtype=int),
+        done=np.full(len(text), ends),
+        success=np.ones(len(text), dtype=bool),
+        demonstration=np.array([letter == 'D' for letter in text]),
+    )
+
+
+def _penalised(*episodes: str) -> str:
+    return ''.join('-' if reward else '0' for reward in rewards_of(_data(*episodes)))
+
+
+def test_the_step_before_every_onset_is_penalised_and_nothing_else() -> None:
+    assert _penalised('...II..I.') == '00-000-00'
+    assert _penalised('..', 'II.I') == '00' + '00-0', 'nobody did anything before the first step of an episode'
+    assert _penalised('.DDD') == '0000', 'a demonstration is no complaint'
+    assert set(np.unique(rewards_of(_data('..I')))) == {-1.0, 0.0}
+
+
+def test_what_is_kept_of_an_intervention() -> None:
+    data = _data('..III.', 'DD')
+    assert len(relabelled(data, 'all').rewards) == 8
+    kept = relabelled(data, 'onset')
+    assert kept.rewards.tolist() == [0, -1, 0, 0, 0, 0], 'the second and third step of the intervention are gone'
+    assert kept.prior.tolist() == [False] * 4 + [True] * 2
+
+
+def test_half_of_a_batch_is_from_demonstrations_if_there_are_any() -> None:
+    g = torch.Generator().manual_seed(0)
+    prior = torch.tensor([True, True] + [False] * 30)
+    assert prior[drawn(prior, 64, 0.5, g)].sum() == 32
+    assert not prior[drawn(prior, 64, 0.0, g)].any()
+    assert len(drawn(torch.zeros(5, dtype=torch.bool), 64, 0.5, g)) == 64
+    assert len(drawn(torch.ones(5, dtype=torch.bool), 64, 0.5, g)) == 64
+
+
+def test_critics_differ_clip_their_actions_and_normalise_their_layers() -> None:
+    torch.manual_seed(0)
+    policy = GaussianPolicy(Architecture(input_dim=12, action_dim=4, hidden=(16, 16)))
+    critics = Critics(policy, 3)
+    inputs, actions = torch.randn(5, 12), torch.full((5, 4), 3.0)
+    values = critics(critics.weights, inputs, actions)
+    assert values.shape == (3, 5)
+    assert not torch.allclose(values[0], values[1])
+    assert torch.equal(values, critics(critics.weights, inputs, torch.ones(5, 4)))
+    assert {name for name, w in critics.weights.items() if w.shape == (3, 16)} >= {'1.weight', '1.bias', '4.weight', '4.bias'}
+
+
+def _manifest(architecture: Architecture) -> Manifest:
+    return Manifest('v000', 'toy', ('x', 'y', 'z'), 4, architecture, None, 1.0, 1.0, 'test')
+
+
+def test_rlpd_moves_away_from_actions_that_are_intervened_on(make_bundle: Callable[..., Bundle]) -> None:
+    rng = np.random.default_rng(0)
+    robot = rng.uniform(-1, 1, (256, 4)).astype(np.float32)
+    robot[1::2] = 0.0
+    complaint = robot[:, 0] > 0
+    data = _data(*[f'.{"I" if complaint[i] else "."}' for i in range(0, 256, 2)], robot=robot, ends=True)
+    start = make_bundle()
+    trained = METHODS['rlif'].fit(data, start, config=QUICK, seed=0)
+    before, after = (bundle.policy(torch.as_tensor(data.stacked[:1])).mean[0, 0].item() for bundle in (start, trained))
+    assert after < min(before, 0.0) - 0.1
+    assert trained.manifest.metrics['penalised_steps'] == complaint[::2].sum()
+
+
+def test_dqn_learns_values_and_avoids_the_action_that_is_intervened_on() -> None:
+    torch.manual_seed(0)
+    architecture = Architecture(input_dim=12, action_dim=3, hidden=(16,), distribution='categorical')
+    policy = CategoricalPolicy(architecture)
+    robot = np.tile(np.array([[0], [1], [1], [1], [2], [2]], np.float32), (20, 1))
+    data = _data(*['.I', '..', '.I'] * 20, robot=robot, ends=True)
+    trained = METHODS['rlif'].fit(data, Bundle(policy, None, _manifest(architecture)), config=QUICK, seed=0)
+    values = trained.policy.outputs(torch.zeros(1, 12))[0].tolist()
+    assert trained.act(np.zeros(12, np.float32))[0] == [1.0]
+    assert values[1] == pytest.approx(0.0, abs=0.1)
+    assert values[2] == pytest.approx(-1.0, abs=0.1)
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_start_alone(make_bundle: Callable[..., Bundle]) -> None:
+    start, config = make_bundle(), dataclasses.replace(QUICK, epochs=3)
+    before = {key: value.clone() for key, value in start.policy.state_dict().items()}
+    one, same, other = (METHODS['rlif'].fit(_data('..I.', 'DD'), start, config=config, seed=seed).policy.state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+    assert all(torch.equal(before[key], value) for key, value in start.policy.state_dict().items())
+
+
+def test_table_i() -> None:
+    def row(task: str) -> tuple[int, float, float, int]:
+        config = METHODS['rlif'].configure(task)
+        return config.batch_size, config.learning_rate, config.discount, config.updates_per_actor_update
+
+    assert row('lunar_lander') == (64, 5e-4, 0.99, 4)
+    assert {row(task) for task in ('button_press', 'drawer_open', 'peg_insert')} == {(256, 3e-4, 0.99, 4)}
+
+
+def test_refusals_and_cancelling(make_bundle: Callable[..., Bundle]) -> None:
+    with pytest.raises(LearnerError, match='there is no reward'):
+        METHODS['rlif'].fit(_data('....', 'DD'), make_bundle(), config=QUICK, seed=0)
+    with pytest.raises(LearnerError, match='not finite'):
+        METHODS['rlif'].fit(_data('..I', robot=np.full((3, 4), np.nan, np.float32)), make_bundle(), config=QUICK, seed=0)
+    with pytest.raises(TrainingCancelled):
+        METHODS['rlif'].fit(_data('..I'), make_bundle(), config=QUICK, seed=0, progress=lambda *_: False)
