@@ -87,7 +87,7 @@ def write_steps(steps: list[Step], path: Path, metadata: Mapping[str, Any]) -> P
 def _message(typestore: Typestore, step: Step) -> Any:
     values = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
     fields = {name: np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
-    stamps = {name: _time(typestore, fields.pop(name)) for name in ('stamp', 'observation_stamp', 'image_stamp')}
+    stamps = {name: _time(typestore, float(fields.pop(name))) for name in ('stamp', 'observation_stamp', 'image_stamp')}
     header = typestore.types['std_msgs/msg/Header'](stamp=stamps.pop('stamp'), frame_id='')
     return typestore.types[STEP_TYPE](header=header, **stamps, **fields)
 
