@@ -74,7 +74,8 @@ def test_a_run_keeps_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert 'got seed 4, but this run has 3; leave the option out' in capsys.readouterr().err
 
 
-COMMANDS = [[verb] for verb in VERBS if verb != 'bench'] + [['bench', name] for name in ('prepare', 'run', 'report', 'rollouts', 'latency')]
+NESTED = {'bench': ('prepare', 'run', 'report', 'rollouts', 'latency'), 'encoder': ('check',)}
+COMMANDS = [[verb] for verb in VERBS if verb not in NESTED] + [[verb, name] for verb, names in NESTED.items() for name in names]
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=' '.join)

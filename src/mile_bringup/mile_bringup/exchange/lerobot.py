@@ -1,7 +1,7 @@
 """LeRobot data sets: written in version 3.0 (one Parquet file per episode, images inside), read in versions 2.0 to 3.0.
 
 Format: https://huggingface.co/docs/lerobot/lerobot-dataset-v3, and src/lerobot/datasets/utils.py of huggingface/lerobot for what is
-not documented: the columns of meta/episodes, and that tasks.parquet is indexed by the task's text.
+not documented: the columns of meta/episodes, and that tasks.parquet is indexed by the task's text. LeRobot 0.4.2 reads what this writes.
 """
 
 from __future__ import annotations

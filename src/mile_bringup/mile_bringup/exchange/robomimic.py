@@ -1,7 +1,7 @@
 """robomimic data sets: one HDF5 file with a group per trajectory.
 
 Format: https://robomimic.github.io/docs/datasets/overview.html. Beside what it names, each trajectory has `robot_actions` and
-`interventions`, and `mask/success` lists those that succeeded.
+`interventions`, and `mask/success` lists those that succeeded. robomimic 0.3.0 reads what is written here.
 """
 
 from __future__ import annotations
