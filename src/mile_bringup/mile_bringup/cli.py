@@ -13,7 +13,10 @@ from typing import NoReturn
 from mile_bringup.cli_common import Report
 from mile_bringup.errors import BringupError, UsageError
 
-VERBS = ('deploy', 'prepare', 'train', 'eval', 'policies', 'inspect', 'repair', 'calibrate', 'export', 'import', 'bench', 'encoder', 'doctor')
+VERBS = (
+    *('deploy', 'prepare', 'train', 'eval', 'policies', 'inspect', 'repair', 'calibrate'),
+    *('export', 'import', 'bench', 'encoder', 'doctor'),
+)
 FAILED, BAD_INPUT = 1, 2
 
 

@@ -133,6 +133,7 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
         BringupError: it cannot be started, or a required node ended.
     """
     from mile_bringup import fake_hardware, graph
+    from mile_bringup.doctor_hardware import pads
     from mile_bringup.isolation import claim_domain
     from mile_bringup.monitor import Monitor
     from mile_bringup.processes import node_command, node_environment
@@ -140,6 +141,8 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
     from mile_bringup.supervisor import Supervisor
 
     write_task_file(of)
+    if deployment.operator == 'joystick' and (pad := pads()).do:
+        print(f'{pad.detail}: {pad.do}', file=sys.stderr)
     nodes = graph.nodes(deployment, of.path)
     claim = claim_domain(os.environ, deployment.namespace)
     log_dir = of.path / 'log'
