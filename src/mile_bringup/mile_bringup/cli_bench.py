@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mile_bringup.cli_common import Report, whole
+from mile_bringup.cli_common import Report, absolute, number, whole
 from mile_learner.bench import cli as comparison
 
 
@@ -19,7 +19,14 @@ def add(verbs: Any) -> None:
     latency.set_defaults(run=_latency)
     vision = commands.add_parser('vision', help='images per second of every image encoder, by torch and accelerated')
     vision.set_defaults(run=_vision)
-    for command in (latency, vision):
+    invariants = commands.add_parser('invariants', help='every invariant, at every transition of random hostile worlds')
+    invariants.add_argument('--transitions', type=number(1, 1e12), default=1e5, help='how many, in sum (default: 1e5)')
+    invariants.add_argument('--seed', type=whole(0, 2**31 - 1), default=0, help='of the worlds (default: 0)')
+    invariants.add_argument(
+        '--state', metavar='FILE', type=absolute, help='keeps the account; give it again to go on after an interruption'
+    )
+    invariants.set_defaults(run=_invariants)
+    for command in (invariants, latency, vision):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
     kinematics = commands.add_parser('kinematics', help="the arms' kinematics against the Modern Robotics library, and the time of a solve")
     kinematics.add_argument('--poses', type=whole(10), default=10_000, metavar='N', help='random poses per arm (default: 10000)')
@@ -38,6 +45,12 @@ def _latency(args: argparse.Namespace) -> Report:
     from mile_bringup.bench_latency import measure
 
     return measure()
+
+
+def _invariants(args: argparse.Namespace) -> Report:
+    from mile_bringup.bench_invariants import measure
+
+    return measure(int(args.transitions), args.seed, args.state)
 
 
 def _vision(args: argparse.Namespace) -> Report:
