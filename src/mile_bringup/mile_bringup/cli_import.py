@@ -24,7 +24,8 @@ def add(verbs: Any) -> None:
         run,
         help='demonstrations from a data set of LeRobot or robomimic, into a run',
         description='Makes a demonstration of every episode in which no policy acted. Observations and actions must be those of the task: '
-        'actions (dx, dy, dz, gripper), each in [-1, 1], at its rate.',
+        'actions (dx, dy, dz, gripper), each in [-1, 1], at its rate. '
+        'A run of another task is made first: mile prepare --run DIR --mode demonstrate --task NAME.',
     )
     parser.add_argument('path', metavar='PATH', type=absolute, help='folder of the LeRobot data set, or the .hdf5 file of robomimic')
     parser.add_argument('--from', dest='source', choices=FORMATS, required=True, help='what it is')

@@ -131,10 +131,12 @@ def test_steps_that_were_held_are_left_out(run: Run, task: TaskConfig) -> None:
     assert (got.success, got.images) == (False, ())
 
 
-def test_the_entries_of_a_named_state_are_found_by_name(task: TaskConfig, tmp_path: Path) -> None:
+def test_the_entries_of_a_named_state_are_found_by_name_in_older_data_sets_too(task: TaskConfig, tmp_path: Path) -> None:
     lerobot.write([trajectory(0, 4)], task, tmp_path)
     info = json.loads((tmp_path / 'meta/info.json').read_text())
     info['features']['observation.state']['names'].reverse()
+    info['codebase_version'] = 'v2.1'
+    (tmp_path / 'data/chunk-000/file-000.parquet').rename(tmp_path / 'data/chunk-000/episode_000000.parquet')
     (tmp_path / 'meta/info.json').write_text(json.dumps(info))
     (back,) = lerobot.read(tmp_path, task)
     np.testing.assert_array_equal(back.observations, trajectory(0, 4).observations[:, ::-1])
