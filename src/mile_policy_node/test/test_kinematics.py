@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from mile_learner.config import ConfigError
 from mile_learner.task import TaskConfig
-from mile_policy_node.kinematics import WX250S, ArmModel, Kinematics, pointing_down
+from mile_policy_node.gate import GateConfig, SafetyGate
+from mile_policy_node.kinematics import WX250, WX250S, ArmModel, Kinematics, pointing_down
 
 # As the manufacturer publishes them for use with modern_robotics.
 M = np.array([[1.0, 0.0, 0.0, 0.458325], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.36065], [0.0, 0.0, 0.0, 1.0]])
@@ -52,6 +54,69 @@ def random_joints(kinematics: Kinematics, count: int) -> np.ndarray:
 def test_forward_agrees_with_modern_robotics(kinematics: Kinematics) -> None:
     for joints in random_joints(kinematics, 10_000):
         np.testing.assert_allclose(kinematics.forward(joints), modern_robotics.FKinSpace(M, SLIST, joints), atol=1e-9)
+
+
+def seeded_poses(kinematics: Kinematics, count: int) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Reachable positions with a yaw, and seeds up to 0.1 rad from joints that are there."""
+    rng, poses = np.random.default_rng(2), []
+    middle, _ = kinematics.inverse(
+        (0.27, 0.0, 0.16), [{'elbow': 0.4, 'wrist_angle': 1.2}.get(name, 0.0) for name in kinematics.model.joint_names]
+    )
+    while len(poses) < count:
+        target, yaw = rng.uniform((0.12, -0.25, 0.02), (0.42, 0.25, 0.30)), rng.uniform(-0.8, 0.8)
+        joints, reached = kinematics.inverse(target, middle, yaw)
+        if reached and kinematics.within_limits(joints, 0.1):
+            poses.append((target, yaw, joints + rng.uniform(-0.1, 0.1, len(joints))))
+    return poses
+
+
+@pytest.mark.parametrize('model', [WX250S, WX250], ids=lambda model: model.name)
+def test_inverse_agrees_with_modern_robotics(model: ArmModel) -> None:
+    kinematics, axes = Kinematics(model), np.array(model.screw_axes).T
+    for index, (target, yaw, seed) in enumerate(seeded_poses(kinematics, 5_000)):
+        joints, reached = kinematics.inverse(target, seed, yaw)
+        assert reached, (target, yaw, seed)
+        pose = modern_robotics.FKinSpace(M, axes, joints)
+        np.testing.assert_allclose(pose[:3, 3], target, atol=2e-5)
+        np.testing.assert_allclose(pose[:3, :3], pointing_down(yaw), atol=2e-4)
+        if index % 50 == 0:
+            wanted = np.block([[pointing_down(yaw), target[:, None]], [np.zeros(3), 1.0]])
+            theirs, converged = modern_robotics.IKinSpace(axes, M, wanted, seed, 1e-5, 1e-6)
+            assert converged
+            np.testing.assert_allclose(joints, theirs, atol=1e-3)
+
+
+def test_forward_of_the_five_joints_agrees_with_modern_robotics() -> None:
+    kinematics, axes = Kinematics(WX250), np.delete(SLIST, 3, axis=1)
+    for joints in np.random.default_rng(0).uniform(kinematics.lower, kinematics.upper, (1000, 5)):
+        np.testing.assert_allclose(kinematics.forward(joints), modern_robotics.FKinSpace(M, axes, joints), atol=1e-9)
+
+
+@pytest.mark.parametrize('direction', [(1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 1, 0), (-1, 0.2, 0), (-1, 0, 1)])
+@pytest.mark.parametrize('model', [WX250S, WX250], ids=lambda model: model.name)
+def test_towards_a_singularity_the_arm_stops_at_the_last_reachable_target_and_says_so(
+    model: ArmModel, direction: tuple[float, ...]
+) -> None:
+    """Outwards the elbow stretches; inwards the end effector comes over the waist's axis."""
+    kinematics = Kinematics(model)
+    task = dataclasses.replace(TASK, workspace_low=(-1.0, -1.0, -1.0), workspace_high=(1.0, 1.0, 1.0))
+    gate = SafetyGate(GateConfig.from_task(task), kinematics)
+    start, _ = kinematics.inverse((0.27, 0.0, 0.16), [{'elbow': 0.4, 'wrist_angle': 1.2}.get(name, 0.0) for name in model.joint_names])
+    gate.reset(start, 0.03)
+    joints = start
+    for _ in range(150):
+        result = gate.apply([*direction, 0.0])
+        assert result.accepted
+        assert np.abs(result.joints - joints).max() <= np.pi / task.rate_hz
+        np.testing.assert_allclose(kinematics.forward(result.joints)[:3, 3], result.target[:3], atol=2e-5)
+        joints = result.joints
+    stopped = gate.apply([*direction, 0.0])
+    assert stopped.limited
+    assert 'reach' in stopped.detail or 'joint' in stopped.detail
+    np.testing.assert_array_equal(stopped.target[:3], gate.target[:3])
+    np.testing.assert_allclose(stopped.joints, joints, atol=2e-3)
+    back = gate.apply([*(-np.array(direction)), 0.0])
+    assert np.linalg.norm(back.target[:3] - stopped.target[:3]) > 0.2 * task.step_size_m, 'the way back is open'
 
 
 def test_forward_agrees_with_the_urdf_chain(kinematics: Kinematics) -> None:
