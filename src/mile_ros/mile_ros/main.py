@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -41,14 +42,14 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         0 after an orderly stop; 2 if the node refused its configuration (one line on standard error).
     """
     die_with_parent()
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    stop_asked = _catch_stop_signals()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     over = threading.Event()
     try:
         node = make_node()
         asked = node.create_guard_condition(_stop)
-        threading.Thread(target=_await_stop, args=(asked, over), daemon=True).start()
+        threading.Thread(target=_await_stop, args=(stop_asked, asked, over), daemon=True).start()
         rclpy.spin(node)
     except (_StopAsked, ExternalShutdownException):
         pass
@@ -65,8 +66,18 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     return 0
 
 
-def _await_stop(asked: GuardCondition, over: threading.Event) -> None:
-    signal.sigwait(STOP_SIGNALS)
+def _catch_stop_signals() -> socket.socket:
+    """A socket that becomes readable when a stop signal comes, whatever the main thread waits for and whichever thread got it."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach())
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    return reader
+
+
+def _await_stop(stop_asked: socket.socket, asked: GuardCondition, over: threading.Event) -> None:
+    stop_asked.recv(1)
     if not over.is_set():
         asked.trigger()
 
