@@ -37,7 +37,7 @@ def add(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Train, and say what came of it. Ctrl-C leaves nothing behind."""
+    """Train, and say what came of it. Ctrl-C leaves at most a checkpoint behind, from which the same command goes on."""
     from tqdm import tqdm
 
     from mile_bringup.isolation import lock_run

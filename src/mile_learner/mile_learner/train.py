@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from mile_learner.dataset import run_data
 from mile_learner.errors import LearnerError
 from mile_learner.guards import data_warnings, model_warnings
 from mile_learner.methods import METHODS
+from mile_learner.methods.checkpoint import checkpointing
 from mile_learner.methods.training import Report
 from mile_learner.run_folder import Run
 
@@ -30,8 +33,8 @@ def train(
 ) -> Manifest:
     """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
 
-    The new version does not fly until it is promoted. Nothing is left behind when training fails or is cancelled. The same run, method,
-    options and seed give the same weights, bit for bit, on the same machine.
+    The new version does not fly until it is promoted. A training that is killed or cancelled leaves at most a checkpoint
+    behind, from which the same call goes on. The same run, method, options and seed give the same weights to the bit on the same machine.
 
     Args:
         run: with at least one episode and a current version.
@@ -67,7 +70,11 @@ def train(
     version = run.next_version()
     training_seed = version_seed(run, version, seed)
     warnings = data_warnings(data, start)
-    trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
+    bags = provenance(run, (path for _, path in episodes))
+    made_from = [method, config.to_mapping(), training_seed, start.manifest.version, dict(start.manifest.weights), bags]
+    checkpoint = run.path / 'policies' / f'.training-{version}.safetensors'
+    with checkpointing(checkpoint, hashlib.sha256(json.dumps(made_from).encode()).hexdigest()):
+        trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
     warnings += model_warnings(data, trained)
     manifest = dataclasses.replace(
         trained.manifest,
@@ -76,11 +83,14 @@ def train(
         method=method,
         configuration=config.to_mapping(),
         seed=training_seed,
-        data=provenance(run, (path for _, path in episodes)),
+        data=bags,
         metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
         created=now(),
     )
-    return Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
+    saved = Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
+    for done in checkpoint.parent.glob('.training-*'):
+        done.unlink()
+    return saved
 
 
 def version_seed(run: Run, version: str, seed: int | None) -> int:

@@ -15,6 +15,7 @@ from mile_learner.calibrate import calibrate
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import discrepancy
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.checkpoint import epochs
 from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses
 from mile_learner.methods.training import Report, TrainingCancelled, minibatches
 from mile_learner.network import Policy
@@ -67,7 +68,7 @@ class Mile:
         parameters = [*policy.parameters(), *(mental_model.parameters() if config.mental_model == 'learned' else ())]
         optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
         metrics: dict[str, float] = {}
-        for epoch in range(config.epochs):
+        for epoch in epochs(config.epochs, optimizer, generator):
             metrics = {}
             for rows in minibatches(count, config.batch_size, generator):
                 losses = mile_losses(policy, mental_model, trained.take(rows), c=c, sigma=sigma, config=config)
