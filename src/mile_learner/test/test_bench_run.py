@@ -156,13 +156,13 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
 def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:
     demos = [cell for cell in _cells(own_method, suite='demos', seeds=1) if cell.demonstrations in (0, 2)]
     prediction = _cells(own_method, suite='prediction', methods=('mile[epochs=3]',), seeds=1)
-    assert _run(tmp_path, [*demos, *prediction]) == []
+    assert _run(tmp_path, [*demos, *prediction], RunOptions(quick=True, test=6)) == []
     results = read_results(tmp_path)
     two = next(c for c in results if c.demonstrations == 2)
     assert len(two.of('demonstration')) == 2
     assert two.spent(1) == sum(r['interventions'] for r in [*two.of('demonstration'), *two.of('collect')])
     records = [r for c in results if c.suite == 'prediction' for r in c.of('prediction')]
-    assert {r['predictor'] for r in records} >= {'mile[epochs=3]', 'majority', 'previous_rate'}
+    assert {r['predictor'] for r in records} == {'mile[epochs=3]', 'bc_intervention', 'majority', 'previous_rate'}
     assert {r['iteration'] for r in records} == {2, 3, 4, 5}
     numbers = make_report(tmp_path)['predictions'][0]['tasks'][own_method]
     assert numbers['majority']['steps'] == numbers['previous_rate']['steps'] > 0
