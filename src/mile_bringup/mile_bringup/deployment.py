@@ -9,13 +9,15 @@ from typing import Any, get_type_hints
 
 from mile_bringup.errors import UsageError
 from mile_learner.config import Config, ConfigError, option, read_yaml_mapping
+from mile_learner.encoders import ENCODERS
+from mile_learner.layout import ARM_ENTRIES
 from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
 from mile_learner.task import TaskConfig
 
 ARMS = ('sim', 'xs')
 OPERATORS = ('sim', 'joystick')
 MODES = (DEPLOY, DEMONSTRATE, SHOW)
-FIXED = ('task', 'rate', 'time_limit', 'seed')
+FIXED = ('task', 'observation', 'encoder', 'rate', 'time_limit', 'seed')
 """Options that a run keeps for its whole life."""
 
 
@@ -32,6 +34,8 @@ class Deployment(Config):
     arm: str = option('sim', doc='driver of the arm: simulated, or Interbotix xs_sdk', choices=ARMS)
     arm_file: str = option('wx250s', doc='arm: a name (config/arm_NAME.yaml) or the path of a YAML file')
     fake_hardware: bool = option(False, doc='with arm xs: fake motors, in the simulated world')
+    observation: str = option('state', doc='what the policy consumes: the state, or arm and camera image', choices=('state', 'pixels'))
+    encoder: str = option('efficientnet_lite0', doc='encoder of the camera image, with observation pixels', choices=tuple(ENCODERS))
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
     learner: str = option('mile', doc='what trains: a name (config/learner_NAME.yaml) or the path of a YAML file')
@@ -102,12 +106,16 @@ class Deployment(Config):
         return values
 
     def resolved_task(self) -> TaskConfig:
-        """The task with this deployment's rate and time limit; a full-scale action keeps its speed [m/s].
+        """The task with this deployment's observation, rate and time limit; a full-scale action keeps its speed [m/s].
 
         Raises:
             ConfigError, UsageError: no such task, or values out of range.
         """
         task = TaskConfig.from_yaml(config_file('task', self.task))
+        if self.observation == 'pixels':
+            # No history: four images in a row would quadruple the network's inputs and tell little more.
+            layout = (*ARM_ENTRIES, ENCODERS[self.encoder].entry)
+            task = dataclasses.replace(task, observation_layout=layout, history=1)
         if self.rate:
             scale = task.rate_hz / self.rate
             task = dataclasses.replace(

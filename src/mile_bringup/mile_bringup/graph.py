@@ -15,6 +15,10 @@ from mile_policy_node.arm import ArmConfig
 from mile_policy_node.camera import CameraConfig
 from mile_teleop.arbiter_config import ArbiterConfig
 
+EYES = 'hole'
+"""The simulated camera through which the initial policy has learned to look (mile_sim.eyes)."""
+IMAGES_PER_TICK = 1.5
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -93,7 +97,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
     surroundings = (
         node('mile_policy_node', 'camera_node', **camera)
         if deployment.real_arm
-        else node('mile_sim', 'sim_node', 'sim/reset', **task, **speed),
+        else node('mile_sim', 'sim_node', 'sim/reset', **task, **speed, **_view(deployment)),
         *((motors,) if deployment.fake_hardware else ()),
     )
     return (
@@ -106,6 +110,13 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         node('mile_learner', 'learner_node', 'train/_action/send_goal'),
         replace(node('mile_bringup', 'session_node', 'retrain', **task, **speed, **mode, **session), remappings=set_up),
     )
+
+
+def _view(deployment: Deployment) -> dict[str, Any]:
+    """How the simulated camera looks, if the policy looks through it: a new image for every tick."""
+    if deployment.observation != 'pixels':
+        return {}
+    return {'camera': EYES, 'image_rate_hz': min(IMAGES_PER_TICK * deployment.resolved_task().rate_hz * deployment.speed, 60.0)}
 
 
 def _learner(deployment: Deployment) -> dict[str, str]:

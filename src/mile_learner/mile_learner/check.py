@@ -15,6 +15,7 @@ import numpy as np
 
 from mile_learner.bags import EpisodeRecord, read_episode
 from mile_learner.errors import LearnerError
+from mile_learner.layout import layout_width
 from mile_learner.run_folder import DEMONSTRATE
 from mile_learner.step import Mode, Source, Step
 
@@ -63,11 +64,12 @@ def check_episode(episode: EpisodeRecord) -> list[Finding]:
     """Every violation in one episode, in order."""
     name = str(episode.path)
     findings = [Finding(kind, name, None, message) for kind, message in _episode_faults(episode)]
-    layout = episode.metadata.get('observation_layout') or []
+    layout = episode.metadata.get('observation_layout')
+    width = layout_width(layout) if isinstance(layout, list) else 0
     demonstration = episode.metadata.get('mode') == DEMONSTRATE
     previous: Step | None = None
     for position, step in enumerate(episode.steps):
-        faults = [*_order_faults(step, previous, position, episode), *_content_faults(step, len(layout), demonstration=demonstration)]
+        faults = [*_order_faults(step, previous, position, episode), *_content_faults(step, width, demonstration=demonstration)]
         findings += [Finding(kind, name, step.index, message) for kind, message in faults]
         previous = step
     return findings

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from mile_learner.config import ConfigError
 
+ARM_ENTRIES = ('ee_x', 'ee_y', 'ee_z', 'gripper')
+"""Entries that the arm provides: position of the end effector, opening between the finger pads [m]."""
+
 
 def entry_width(entry: str) -> int:
     """How many numbers an entry stands for.

@@ -10,6 +10,7 @@ import numpy as np
 
 from mile_learner.bundle import Bundle
 from mile_learner.history import HistoryStack
+from mile_learner.layout import layout_width
 from mile_learner.step import Array
 
 
@@ -52,7 +53,7 @@ class Rollout:
 def rollout(environment: gymnasium.Env[Array, Any], bundle: Bundle, *, seed: int, human: Human | None = None) -> Rollout:
     """Run one episode from the start state of `seed`; the human's action replaces the robot's where the human takes over."""
     observation, _ = environment.reset(seed=seed)
-    stack = HistoryStack(bundle.manifest.history, len(bundle.manifest.observation_layout))
+    stack = HistoryStack(bundle.manifest.history, layout_width(bundle.manifest.observation_layout))
     if human is not None:
         human.reset(seed)
     rows: list[tuple[Array, Array, Array, bool, Array]] = []

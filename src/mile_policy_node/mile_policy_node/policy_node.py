@@ -9,15 +9,17 @@ from pathlib import Path
 from mile_msgs.msg import ArmState, PolicyOutput, Scene, TeleopStatus, Tick
 from mile_msgs.srv import LoadPolicy
 from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
 
 from mile_learner.config import option
 from mile_learner.task import TaskConfig
 from mile_policy_node.errors import PolicyError
 from mile_policy_node.observation import ObservationConfig, Reading, arm_reading
 from mile_policy_node.policy_runner import PolicyRunner
+from mile_policy_node.vision import Vision, open_encoder
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import LATCHED, SENSOR, TURN
+from mile_ros.qos import IMAGE, LATCHED, SENSOR, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 
 
@@ -39,6 +41,10 @@ class PolicyNode(Node):
         self._arm: Reading | None = None
         self._scene: Reading | None = None
         self._episode_id = ''
+        encoder = open_encoder(self._task)
+        self._vision = None if encoder is None else Vision(encoder)
+        if self._vision is not None:
+            self.create_subscription(CompressedImage, 'camera/image/compressed', self._on_image, IMAGE)
         self._outputs = self.create_publisher(PolicyOutput, 'policy_output', TURN)
         self.create_subscription(ArmState, 'arm_state', self._on_arm_state, SENSOR)
         self.create_subscription(Scene, 'scene', self._on_scene, SENSOR)
@@ -55,16 +61,21 @@ class PolicyNode(Node):
     def _on_scene(self, message: Scene) -> None:
         self._scene = Reading(to_seconds(message.header.stamp), dict(zip(message.names, message.values, strict=False)))
 
+    def _on_image(self, message: CompressedImage) -> None:
+        assert self._vision is not None
+        self._vision.see(to_seconds(message.header.stamp), bytes(message.data))
+
     def _on_status(self, message: TeleopStatus) -> None:
         self._episode_id = message.episode_id
 
     def _on_tick(self, message: Tick) -> None:
-        answer = self._runner.answer(message.episode_id, message.index, self._arm, self._scene)
+        answer = self._runner.answer(message.episode_id, message.index, self._arm, self._scene, self._look)
         output = PolicyOutput(
             episode_id=message.episode_id,
             index=message.index,
             observation=answer.observation,
             observation_stamp=to_stamp(answer.observation_stamp),
+            image_stamp=to_stamp(answer.image_stamp),
             action=answer.action,
             valid=answer.valid,
             detail=answer.detail,
@@ -76,6 +87,9 @@ class PolicyNode(Node):
         self._outputs.publish(output)
         if not answer.valid:
             self.get_logger().warning(f'tick {message.index}: {answer.detail}', throttle_duration_sec=1.0)
+
+    def _look(self) -> Reading | None:
+        return None if self._vision is None else self._vision.look()
 
     def _on_load(self, request: LoadPolicy.Request, response: LoadPolicy.Response) -> LoadPolicy.Response:
         if self._episode_id:

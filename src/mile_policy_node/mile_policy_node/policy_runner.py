@@ -17,6 +17,7 @@ import numpy as np
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
+from mile_learner.layout import layout_width
 from mile_learner.step import ACTION_DIM, Array
 from mile_learner.task import TaskConfig
 from mile_policy_node.errors import ObservationError, PolicyError
@@ -34,12 +35,17 @@ class Answer:
 
     observation: Array
     observation_stamp: float
+    image_stamp: float
     action: Array
     valid: bool
     detail: str
     intervention_probability: float
     policy_version: str
     inference_ms: float
+
+
+def _blind() -> None:
+    """There is no camera."""
 
 
 class PolicyRunner:
@@ -72,7 +78,7 @@ class PolicyRunner:
         if tuple(manifest.observation_layout) != self._task.observation_layout:
             msg = f'{folder}: is made for {", ".join(manifest.observation_layout)}; the task has {", ".join(self._task.observation_layout)}'
             raise PolicyError(msg)
-        stacked = np.zeros(manifest.history * len(manifest.observation_layout), np.float32)
+        stacked = np.zeros(manifest.history * layout_width(manifest.observation_layout), np.float32)
         try:
             outputs = [bundle.act(stacked) for _ in range(WARM_UP_RUNS)]
         except RuntimeError as error:
@@ -85,14 +91,16 @@ class PolicyRunner:
         self._bundle = bundle
         self._seen = deque(maxlen=manifest.history)
 
-    def answer(self, episode_id: str, index: int, arm: Reading | None, scene: Reading | None) -> Answer:
-        """The robot action at the tick `index`, from the newest inputs."""
+    def answer(
+        self, episode_id: str, index: int, arm: Reading | None, scene: Reading | None, look: Callable[[], Reading | None] = _blind
+    ) -> Answer:
+        """The robot action at the tick `index`, from the newest inputs; `look` gives the newest image's features."""
         begun = self._clock()
         if index == 0 or episode_id != self._episode_id:
             self._seen.clear()
             self._episode_id = episode_id
         try:
-            observation = self._assembler.assemble(arm, scene, begun)
+            observation = self._assembler.assemble(arm, scene, begun, look())
         except ObservationError as error:
             return self._no_answer(str(error))
         if self._bundle is None:
@@ -104,6 +112,7 @@ class PolicyRunner:
         return Answer(
             observation=observation.values,
             observation_stamp=observation.stamp,
+            image_stamp=observation.image_stamp,
             action=action,
             valid=not problem,
             detail=problem,
@@ -115,8 +124,8 @@ class PolicyRunner:
     def _no_answer(self, detail: str, seen: Observation | None = None) -> Answer:
         """Without an action; with what a demonstration records, where there is no policy."""
         nothing = np.full(ACTION_DIM, np.nan, np.float32)
-        values, stamp = (np.empty(0, np.float32), 0.0) if seen is None else (seen.values, seen.stamp)
-        return Answer(values, stamp, nothing, False, detail, math.nan, self.version, math.nan)
+        seen = seen or Observation(np.empty(0, np.float32), 0.0, 0.0)
+        return Answer(seen.values, seen.stamp, seen.image_stamp, nothing, False, detail, math.nan, self.version, math.nan)
 
 
 def _output_problem(action: Array) -> str:

@@ -31,6 +31,21 @@ def test_the_scene_cannot_stand_in_for_the_arm() -> None:
     assert ObservationAssembler(LAYOUT, CONFIG).assemble(ARM, scene, 10.1).values[3] == np.float32(0.1)
 
 
+def test_features_stand_in_their_place_with_the_images_own_stamp_and_timeout() -> None:
+    assembler = ObservationAssembler(('ee_x', 'net:3', 'gripper'), ObservationConfig(camera_timeout_s=0.2))
+    image = Reading(9.9, {'net:3': np.array([5.0, 6.0, 7.0], np.float32)})
+    observation = assembler.assemble(ARM, None, 10.05, image)
+    np.testing.assert_array_equal(observation.values, np.array([0.1, 5.0, 6.0, 7.0, 0.04], np.float32))
+    assert (observation.stamp, observation.image_stamp) == (9.9, 9.9)
+    for seen, message in [
+        (None, 'camera: nothing received yet'),
+        (Reading(9.7, image.values), 'camera: is 0.35 s old, limit 0.2 s'),
+        (Reading(10.0, {'net:3': np.full(3, np.nan, np.float32)}), 'net:3 not finite'),
+    ]:
+        with pytest.raises(ObservationError, match=message):
+            assembler.assemble(ARM, None, 10.05, seen)
+
+
 @pytest.mark.parametrize(
     ('arm', 'scene', 'now', 'message'),
     [

@@ -15,12 +15,14 @@ import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
 
+from mile_learner.layout import ARM_ENTRIES, image_entry, layout_width
 from mile_learner.step import ACTION_DIM, Array
 from mile_learner.task import TaskConfig
 from mile_policy_node.gate import GateConfig, SafetyGate
 from mile_policy_node.kinematics import Kinematics
 from mile_sim.camera import Camera
 from mile_sim.errors import SimError
+from mile_sim.eyes import Eyes, check_layout
 from mile_sim.scene import SceneConfig
 from mile_sim.world import StartConfig, World
 
@@ -34,14 +36,15 @@ def default_task() -> TaskConfig:
 
 
 def observe(world: World) -> Array:
-    """What the policy consumes at one tick, shape (7,): end effector, opening of the gripper, block to hole [m]; see `LAYOUT`."""
+    """The state at one tick, shape (7,): end effector, opening of the gripper, block to hole [m]; see `LAYOUT`."""
     return np.array([*world.end_effector, world.opening, *world.block_to_hole], np.float32)
 
 
 class BlockInsertion(gymnasium.Env[Array, Array]):
     """One episode: from a start state drawn from a seed until the block is in the hole or the step limit is reached.
 
-    Observation: shape (7,), float32, see `observe`. Action: (dx, dy, dz, gripper), shape (4,), each in [-1, 1], as everywhere in the
+    Observation: float32, shape (7,), see `observe`; or, where the task's layout names an image encoder, what the arm measures and the
+    features of the camera image. Action: (dx, dy, dz, gripper), shape (4,), each in [-1, 1], as everywhere in the
     stack. Reward: 1 on success, else 0. `info` carries `success`, `state_seed`, and after a step the safety gate's `sent_target` and
     `detail`.
     """
@@ -74,19 +77,18 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
             SimError: an observation layout or render mode that this environment does not have.
         """
         self.task = task or default_task()
-        if self.task.observation_layout != LAYOUT:
-            msg = f'observation_layout: got {", ".join(self.task.observation_layout)}; expected {", ".join(LAYOUT)}'
-            raise SimError(msg)
+        check_layout(self.task.observation_layout, LAYOUT)
         if render_mode not in (None, 'rgb_array'):
             msg = f'render_mode: got {render_mode!r}, expected None or rgb_array'
             raise SimError(msg)
         self.render_mode = render_mode
-        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (len(LAYOUT),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (layout_width(self.task.observation_layout),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float32)
         self.world = World(scene, start)
         self._gate = SafetyGate(GateConfig.from_task(self.task), Kinematics())
         self._image = (width, height, camera)
         self._camera: Camera | None = None
+        self._eyes: Eyes | None = None
         self._state_seed = 0
         self._ticks = 0
 
@@ -107,7 +109,7 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
         joints = self.world.reset(self._state_seed, self.task.gripper_closed_m)
         self._gate.reset(joints, self.task.gripper_closed_m)
         self._ticks = 0
-        return observe(self.world), {'success': False, 'state_seed': self._state_seed}
+        return self._observe(), {'success': False, 'state_seed': self._state_seed}
 
     def step(self, action: ArrayLike) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Advance one control tick; what the safety gate refuses or limits is in `info['detail']`."""
@@ -118,7 +120,16 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
         self._ticks += 1
         success = self.world.success
         info = {'success': success, 'state_seed': self._state_seed, 'sent_target': result.target, 'detail': result.detail}
-        return observe(self.world), float(success), success, not success and self._ticks >= self.task.step_limit, info
+        return self._observe(), float(success), success, not success and self._ticks >= self.task.step_limit, info
+
+    def _observe(self) -> Array:
+        """What the policy consumes, in the order of the task's layout."""
+        state = observe(self.world)
+        if not image_entry(self.task.observation_layout):
+            return state
+        if self._eyes is None:
+            self._eyes = Eyes(self.world, self.task)
+        return np.concatenate([state[: len(ARM_ENTRIES)], self._eyes.features()])
 
     def render(self) -> NDArray[np.uint8] | None:
         """The camera image, shape (height, width, 3), where the render mode is rgb_array.
@@ -138,3 +149,6 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
         if self._camera is not None:
             self._camera.close()
             self._camera = None
+        if self._eyes is not None:
+            self._eyes.close()
+            self._eyes = None

@@ -18,7 +18,7 @@ from mile_learner.bundle import Bundle
 from mile_learner.rollout import Rollout, rollout
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
-from mile_sim.block_insertion import BlockInsertion
+from mile_sim.block_insertion import BlockInsertion, observe
 from mile_sim.expert import Expert, ExpertConfig
 from mile_sim.operator import SimulatedHuman, load_operator
 
@@ -68,8 +68,8 @@ def demonstrator(teacher: ExpertConfig, jitter: float) -> Callable[[int], Demons
     return partial(_demonstrate, teacher, jitter)
 
 
-def player(version: Path) -> Callable[[int], Rollout]:
-    """Run the policy version in a folder from a state seed."""
+def player(version: Path) -> Callable[[int], tuple[Rollout, Array]]:
+    """Run the policy version in a folder from a state seed; with the state at every tick (T, 7), which is not all that a policy sees."""
     return partial(_play, version)
 
 
@@ -94,21 +94,36 @@ def _demonstrate(teacher: ExpertConfig, jitter: float, state_seed: int) -> Demon
     success = over = False
     while not over:
         observations.append(observation)
-        actions.append(expert.intention(observation))
+        actions.append(expert.intention(observe(_environment.world)))
         disturbed = actions[-1] + [*rng.normal(0.0, jitter, 3), 0.0]
         observation, _, success, truncated, _ = _environment.step(np.clip(disturbed, -1.0, 1.0))
         over = success or truncated
     return Demonstration(np.stack(observations), np.stack(actions), success)
 
 
-def _play(version: Path, state_seed: int) -> Rollout:
-    return rollout(_environment, _loaded(version), seed=state_seed)
+class _Witness:
+    """Watches and never takes over."""
+
+    def __init__(self) -> None:
+        self.states: list[Array] = []
+
+    def reset(self, seed: int) -> None:  # noqa: ARG002
+        self.states.clear()
+
+    def act(self, observation: Array, stacked: Array) -> None:  # noqa: ARG002
+        self.states.append(observe(_environment.world))
+
+
+def _play(version: Path, state_seed: int) -> tuple[Rollout, Array]:
+    witness = _Witness()
+    episode = rollout(_environment, _loaded(version), seed=state_seed, human=witness)
+    return episode, np.stack(witness.states)
 
 
 def _supervise(version: Path, operator: Path, c: float, sigma: float, session: int, state_seed: int) -> list[Rollout]:
     bundle = _loaded(version)
     watching = load_operator(operator).with_model(c, sigma)
-    human = SimulatedHuman(watching, _environment.task.rate_hz, lambda stacked: bundle.act(stacked)[0])
+    human = SimulatedHuman(watching, _environment.task.rate_hz, lambda stacked: bundle.act(stacked)[0], lambda: observe(_environment.world))
     return [rollout(_environment, bundle, seed=state_seed + number, human=human) for number in range(session)]
 
 

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 
 from mile_learner.config import Config, option
 from mile_learner.files import write_atomically
+from mile_learner.history import stack_episode
 from mile_learner.intervention import intervention_probability
 from mile_learner.policy import Architecture, GaussianPolicy, negative_log_likelihood
 from mile_learner.step import ACTION_DIM, Array
@@ -151,26 +152,34 @@ class SimulatedHuman:
     """The operator as `mile_learner.rollout` wants a human: one call per tick of a gymnasium environment.
 
     `robot` says what the robot does at a stacked observation (H*d,): where it is let go on, the operator learns from watching it.
+    `look` is what the operator itself sees, if that is not what the policy consumes: the state (d,).
     """
 
-    def __init__(self, operator: Operator, rate_hz: float, robot: Callable[[Array], Array]) -> None:
+    def __init__(
+        self, operator: Operator, rate_hz: float, robot: Callable[[Array], Array], look: Callable[[], Array] | None = None
+    ) -> None:
         self._operator = operator
         self._robot = robot
+        self._look = look
+        self._seen: deque[Array] = deque(maxlen=operator.history)
         self._period_s = 1.0 / rate_hz
         self._ticks = 0
 
     def reset(self, seed: int) -> None:
         """An episode begins."""
         self._operator.reset(seed)
+        self._seen.clear()
         self._ticks = 0
 
-    def act(self, observation: Array, stacked: Array) -> Array | None:  # noqa: ARG002
+    def act(self, observation: Array, stacked: Array) -> Array | None:
         """The operator's action (4,), None where it lets the robot go on."""
-        decision = self._operator.decide(stacked, self._ticks * self._period_s)
+        self._seen.append(observation if self._look is None else self._look())
+        seen = stack_episode(np.stack(self._seen), self._operator.history)[-1]
+        decision = self._operator.decide(seen, self._ticks * self._period_s)
         self._ticks += 1
         if decision.intervening:
             return decision.action
-        self._operator.watch(stacked, self._robot(stacked))
+        self._operator.watch(seen, self._robot(stacked))
         return None
 
 

@@ -22,6 +22,7 @@ from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 from mile_ros.qos import LATCHED, RECORD, SENSOR
 from mile_ros.stamps import to_seconds
+from mile_sim.block_insertion import LAYOUT
 from mile_sim.expert import ExpertConfig
 from mile_sim.fixed_role import FixedRole
 from mile_sim.operator import HAND_NOISE, load_operator
@@ -55,12 +56,13 @@ class OperatorNode(Node):
         self._operator = PadOperator(
             _person(config, task),
             PadMapping(PadConfig.from_yaml(Path(config.pad_file))),
-            observation_dim=len(task.observation_layout),
+            observation_dim=len(LAYOUT),
             period_s=1 / task.rate_hz,
             speed=config.speed,
             seed=config.seed,
         )
-        self._assembler = ObservationAssembler(task.observation_layout, config)
+        self._assembler = ObservationAssembler(LAYOUT, config)
+        self._sees_what_the_policy_does = task.observation_layout == LAYOUT
         self._arm: Reading | None = None
         self._scene: Reading | None = None
         self._episode_id = ''
@@ -88,8 +90,11 @@ class OperatorNode(Node):
     def _on_step(self, message: Step) -> None:
         if message.episode_id == self._episode_id and len(message.observation):
             robot_acted = message.source == Step.SOURCE_POLICY
-            observation = np.asarray(message.observation, np.float32)
-            self._operator.on_step(observation, message.robot_action, robot_acted=robot_acted)
+            observation: Array | None = np.asarray(message.observation, np.float32)
+            if not self._sees_what_the_policy_does:
+                observation = self._look(self._now())
+            if observation is not None:
+                self._operator.on_step(observation, message.robot_action, robot_acted=robot_acted)
 
     def _publish_joy(self) -> None:
         now = self._now()

@@ -33,6 +33,7 @@ from mile_learner.config import Config, option
 from mile_learner.files import sync_folder, write_atomically
 from mile_learner.history import stack_episode
 from mile_learner.intervention import log_intervention_probability
+from mile_learner.layout import image_entry
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.policy import GaussianPolicy
 from mile_learner.rollout import Rollout
@@ -76,6 +77,15 @@ class PrepareConfig(Config):
     mental_epochs: int = option(30, doc='most passes over the rollouts', ge=1)
 
 
+def default_config(task: TaskConfig) -> PrepareConfig:
+    """The recipe of a task. Through a camera the clone of a teacher that sees well is mediocre as it is; and every tick costs an image."""
+    if not image_entry(task.observation_layout):
+        return PrepareConfig()
+    return PrepareConfig(
+        offset_m=0.0, scale_error=0.0, band_low=0.0, band_high=1.0, selection_episodes=16, pilot_sessions=2, policy_epochs=100
+    )
+
+
 def mile_home() -> Path:
     """$MILE_HOME, by default ~/.cache/mile."""
     return Path(os.environ.get('MILE_HOME') or '~/.cache/mile').expanduser().absolute()
@@ -83,7 +93,7 @@ def mile_home() -> Path:
 
 def prepared_folder(task: TaskConfig, seed: int, config: PrepareConfig | None = None) -> Path:
     """Where `prepare` puts, or has put, its results; everything that shapes them is in the hash."""
-    parts = (task, config or PrepareConfig(), ExpertConfig(), OperatorConfig(c=0.0, sigma=1.0), SceneConfig(), StartConfig())
+    parts = (task, config or default_config(task), ExpertConfig(), OperatorConfig(c=0.0, sigma=1.0), SceneConfig(), StartConfig())
     content = json.dumps([RECIPE, *(part.to_mapping() for part in parts)], sort_keys=True)
     return mile_home() / 'prepared' / f'{task.name}-{seed}-{hashlib.sha256(content.encode()).hexdigest()[:10]}'
 
@@ -94,7 +104,7 @@ def prepare(task: TaskConfig, seed: int, config: PrepareConfig | None = None, *,
     Raises:
         SimError: no severity of the teacher's perception error led into the success band.
     """
-    config = config or PrepareConfig()
+    config = config or default_config(task)
     folder = prepared_folder(task, seed, config)
     if folder.is_dir():
         return folder
@@ -189,13 +199,14 @@ class Preparation:
         shutil.rmtree(draft, ignore_errors=True)
         Bundle(policy, None, manifest).save(draft)
         seeds = state_seeds(Purpose.SELECTION, self.seed, config.selection_episodes)
-        tried = self.run(player(draft), seeds, 'its success')
+        played = self.run(player(draft), seeds, 'its success')
+        tried, states = [episode for episode, _ in played], [states for _, states in played]
         metrics = {
             'success': float(np.mean([episode.success for episode in tried])),
             'episodes': len(tried),
             'teacher_success': float(np.mean([episode.success for episode in shown])),
         }
-        write_rollouts(tried, self.work / f'{folder.name}.npz')
+        write_rollouts(tried, states, self.work / f'{folder.name}.npz')
         Bundle(policy, None, dataclasses.replace(manifest, metrics=metrics)).save(folder)
         return folder
 
@@ -205,8 +216,10 @@ class Preparation:
             return
         config, bundle = self.config, Bundle.load(candidate)
         with np.load(candidate.with_name(f'{candidate.name}.npz')) as seen:
-            observations, actions = (np.split(seen[name], seen['ends'][:-1]) for name in ('observations', 'actions'))
-        operators, learners = (self.cloned(observations, actions, config.mental_epochs, stream) for stream in (1, 2))
+            states, observations, actions = (np.split(seen[name], seen['ends'][:-1]) for name in ('states', 'observations', 'actions'))
+        operators, learners = (
+            self.cloned(inputs, actions, config.mental_epochs, stream) for stream, inputs in ((1, states), (2, observations))
+        )
         draft = Operator(
             OperatorConfig(c=_C_LARGEST, sigma=_C_LARGEST * config.sigma_to_c),
             operators,
@@ -284,11 +297,12 @@ def smallest_c(sigma_to_c: float, agreement: float, probability: float) -> float
     raise SimError(msg)
 
 
-def write_rollouts(episodes: Sequence[Rollout], path: Path) -> None:
-    """Keep what the robot saw and did in whole episodes, one after another, and where each ends."""
+def write_rollouts(episodes: Sequence[Rollout], states: Sequence[Array], path: Path) -> None:
+    """Keep the states, and what the robot saw and did in whole episodes, one after another, and where each ends."""
     content = io.BytesIO()
     np.savez(
         content,
+        states=np.concatenate(states),
         observations=np.concatenate([episode.observations for episode in episodes]),
         actions=np.concatenate([episode.robot_actions for episode in episodes]),
         ends=np.cumsum([len(episode.observations) for episode in episodes]),

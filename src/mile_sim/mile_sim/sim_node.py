@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from mile_msgs.msg import Scene
@@ -24,6 +24,7 @@ from mile_ros.qos import COMMAND, IMAGE, SENSOR
 from mile_sim.block_insertion import LAYOUT
 from mile_sim.camera import CAMERAS, Camera
 from mile_sim.errors import SimError
+from mile_sim.eyes import JPEG_QUALITY, SIZE, check_layout, compress
 from mile_sim.model import ARM_JOINTS, FINGER_JOINTS, gripper_angle
 from mile_sim.pacing import Pacing
 from mile_sim.world import World
@@ -42,9 +43,9 @@ class SimNodeConfig(Config):
     speed: float = option(1.0, doc='times real time', gt=0.0, le=100.0)
     state_rate_hz: float = option(60.0, doc='joint states and scenes per simulated second, at most 250 per real one [Hz]', gt=0.0)
     image_rate_hz: float = option(5.0, doc='camera images per real second; 0: none [Hz]', ge=0.0, le=60.0)
-    image_size: int = option(224, doc='width and height of an image [pixel]', ge=16, le=480)
+    image_size: int = option(SIZE, doc='width and height of an image [pixel]', ge=16, le=480)
     camera: str = option('front', doc='which camera', choices=CAMERAS)
-    jpeg_quality: int = option(85, doc='of the images', ge=1, le=100)
+    jpeg_quality: int = option(JPEG_QUALITY, doc='of the images', ge=1, le=100)
 
 
 class SimNode(Node):
@@ -54,9 +55,7 @@ class SimNode(Node):
         super().__init__('sim_node')
         self._config = declare_from(self, SimNodeConfig)
         task = TaskConfig.from_yaml(Path(self._config.task_file))
-        if task.observation_layout != LAYOUT:
-            msg = f'{self._config.task_file}: is for {", ".join(task.observation_layout)}; this world provides {", ".join(LAYOUT)}'
-            raise SimError(msg)
+        check_layout(task.observation_layout, LAYOUT)
         self._closed_m = task.gripper_closed_m
         self._world = World()
         self._seed = 0
@@ -106,9 +105,7 @@ class SimNode(Node):
         message = CompressedImage(format='jpeg')
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self._config.camera
-        image = cv2.cvtColor(self._camera.render(self._world.data), cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, self._config.jpeg_quality])
-        message.data = encoded.tobytes()
+        message.data = array('B', compress(self._camera.render(self._world.data), self._config.jpeg_quality))
         self._images.publish(message)
 
     def _on_target(self, message: JointState) -> None:
