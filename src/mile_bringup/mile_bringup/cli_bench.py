@@ -26,7 +26,14 @@ def add(verbs: Any) -> None:
         '--state', metavar='FILE', type=absolute, help='keeps the account; give it again to go on after an interruption'
     )
     invariants.set_defaults(run=_invariants)
-    for command in (invariants, latency, vision):
+    files = commands.add_parser('files', help="everything that reads files, given mutations of a run's own")
+    files.add_argument(
+        'run_dir', metavar='RUN', type=absolute, help='folder of a run with an episode and a policy version; it is only read'
+    )
+    files.add_argument('--inputs', type=number(1, 1e9), default=1e3, help='how many mutated files (default: 1000)')
+    files.add_argument('--seed', type=whole(0, 2**31 - 1), default=0, help='of the mutations (default: 0)')
+    files.set_defaults(run=_files)
+    for command in (files, invariants, latency, vision):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
     kinematics = commands.add_parser('kinematics', help="the arms' kinematics against the Modern Robotics library, and the time of a solve")
     kinematics.add_argument('--poses', type=whole(10), default=10_000, metavar='N', help='random poses per arm (default: 10000)')
@@ -51,6 +58,12 @@ def _invariants(args: argparse.Namespace) -> Report:
     from mile_bringup.bench_invariants import measure
 
     return measure(int(args.transitions), args.seed, args.state)
+
+
+def _files(args: argparse.Namespace) -> Report:
+    from mile_bringup.bench_hostile_files import measure
+
+    return measure(int(args.inputs), args.seed, args.run_dir)
 
 
 def _vision(args: argparse.Namespace) -> Report:

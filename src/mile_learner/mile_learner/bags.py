@@ -7,25 +7,44 @@ of text to text: text stands for itself, everything else is written as JSON (`en
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from mile_learner.bag_guard import check_definition, check_files
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of
+from mile_learner.plain_text import load_json, load_yaml
 from mile_learner.step import Gate, Mode, Source, Step
 
 STEP_TYPE = 'mile_msgs/msg/Step'
 METADATA_FILE = 'metadata.yaml'
+DAMAGE = (
+    ReaderError,
+    SerdeError,
+    TypesysError,
+    OSError,
+    struct.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    SyntaxError,
+    RecursionError,
+    MemoryError,
+)
+"""What `rosbags` raises on files that are damaged, or meant to do damage."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +78,7 @@ def encode_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 def decode_metadata(custom_data: Mapping[str, str]) -> dict[str, Any]:
     """From a bag's custom data: lists and mappings are parsed, numbers and words stay text."""
-    return {key: json.loads(value) if value[:1] in ('[', '{') else value for key, value in custom_data.items()}
+    return {key: load_json(value) if value[:1] in ('[', '{') else value for key, value in custom_data.items()}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -68,16 +87,28 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         LearnerError: no bag, a torn bag, or metadata that is not rosbag2's.
     """
+    try:
+        return decode_metadata(_information(path).get('custom_data') or {})
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f'{path / METADATA_FILE}: holds custom data that is not text by text ({" ".join(str(error).split())[:120]})'
+        raise LearnerError(msg) from error
+
+
+def _information(path: Path) -> dict[str, Any]:
+    """The content of metadata.yaml; its files are checked before a reader opens them."""
     file = path / METADATA_FILE
     try:
-        information = yaml.safe_load(file.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
-        return decode_metadata(information.get('custom_data') or {})
+        information = load_yaml(file.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
     except OSError as error:
         msg = f'{path}: is not a whole bag ({METADATA_FILE}: {error.strerror}); give the folder of a finished episode'
         raise LearnerError(msg) from error
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         msg = f'{file}: is not the metadata of a rosbag2 ({" ".join(str(error).split())[:120]})'
         raise LearnerError(msg) from error
+    if not isinstance(information, dict):
+        msg = f'{file}: is not the metadata of a rosbag2 (got {type(information).__name__}, expected a mapping)'
+        raise LearnerError(msg)
+    return information
 
 
 def read_episode(path: Path) -> EpisodeRecord:
@@ -95,6 +126,7 @@ def read_messages(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, fl
     Raises:
         LearnerError: a torn bag, or not exactly one topic of steps.
     """
+    check_files(path, _information(path))
     try:
         with Reader(path) as reader:
             steps = [connection for connection in reader.connections if connection.msgtype == STEP_TYPE]
@@ -105,7 +137,9 @@ def read_messages(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, fl
             typestore = _types_of(chosen)
             for connection, received_ns, data in reader.messages(chosen):
                 yield connection.msgtype, received_ns * 1e-9, typestore.deserialize_cdr(data, connection.msgtype)
-    except (ReaderError, SerdeError, TypesysError, OSError) as error:
+    except LearnerError:
+        raise
+    except DAMAGE as error:
         msg = f'{path}: cannot be read as a bag ({" ".join(str(error).split())[:160]})'
         raise LearnerError(msg) from error
 
@@ -123,13 +157,26 @@ def _types_of(connections: Collection[Connection]) -> Typestore:
     """The standard types, and those that the bag defines."""
     typestore = get_typestore(Stores.ROS2_JAZZY)
     for connection in connections:
+        check_definition(connection.msgtype, connection.msgdef.data)
         types = get_types_from_msg(connection.msgdef.data, connection.msgtype)
         typestore.register({name: definition for name, definition in types.items() if name not in typestore.types})
     return typestore
 
 
 def to_step(message: Any) -> Step:
-    """One step from its message (mile_msgs/Step)."""
+    """One step from its message (mile_msgs/Step).
+
+    Raises:
+        LearnerError: it is no step: a field is missing, or a value has no meaning.
+    """
+    try:
+        return _step(message)
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        msg = f'got a step that cannot be understood ({" ".join(str(error).split())[:120]}); was it recorded by another version of mile?'
+        raise LearnerError(msg) from error
+
+
+def _step(message: Any) -> Step:
     return Step(
         stamp=seconds(message.header.stamp),
         episode_id=message.episode_id,

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,6 +136,11 @@ def _load_weights(
     digest = sha256_of(path)
     if digest != manifest.weights.get(name):
         msg = f'{path}: SHA-256 is {digest[:12]}..., the manifest says {manifest.weights.get(name, "nothing")[:12]}...; not loaded'
+        raise LearnerError(msg)
+    widths = (architecture.input_dim, *architecture.hidden, architecture.action_dim)
+    claimed = 4 * sum(inputs * outputs for inputs, outputs in pairwise(widths))
+    if claimed > path.stat().st_size:
+        msg = f'{path}: has {path.stat().st_size} bytes, the architecture in the manifest claims {claimed} or more; not loaded'
         raise LearnerError(msg)
     module = known[architecture.distribution](architecture)
     try:

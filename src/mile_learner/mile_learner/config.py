@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import yaml
+from mile_learner.plain_text import load_yaml
 
 C = TypeVar('C', bound='Config')
 _BOUNDS = {'ge': ('>=', operator.ge), 'gt': ('>', operator.gt), 'le': ('<=', operator.le), 'lt': ('<', operator.lt)}
@@ -96,11 +96,11 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
         ConfigError: no such file, not YAML, or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = load_yaml(path.read_text(encoding='utf-8'))
     except OSError as error:
         msg = f'{path}: cannot be read ({error.strerror}); give the path of an existing YAML file'
         raise ConfigError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         msg = f'{path}: is not YAML ({" ".join(str(error).split())})'
         raise ConfigError(msg) from error
     if not isinstance(content, dict):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mile_learner.bags import STEP_TYPE, EpisodeRecord, read_messages, read_metadata, seconds, to_step
+from mile_learner.errors import LearnerError
 
 EVENT_TYPE = 'mile_msgs/msg/Event'
 RESULT_TYPE = 'mile_msgs/msg/CommandResult'
@@ -88,6 +90,14 @@ def read_log(path: Path) -> EpisodeLog:
     read: dict[str, list[tuple[float, Any]]] = defaultdict(list)
     for kind, logged, message in read_messages(path, (STEP_TYPE, EVENT_TYPE, RESULT_TYPE, ARM_TYPE, PAD_TYPE)):
         read[kind].append((logged, message))
+    try:
+        return _log(path, metadata, read)
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        msg = f'{path}: holds messages that cannot be understood ({" ".join(str(error).split())[:160]})'
+        raise LearnerError(msg) from error
+
+
+def _log(path: Path, metadata: Mapping[str, Any], read: Mapping[str, list[tuple[float, Any]]]) -> EpisodeLog:
     return EpisodeLog(
         record=EpisodeRecord(path, metadata, tuple(to_step(message) for _, message in read[STEP_TYPE])),
         events=tuple(Event(at, seconds(m.header.stamp), m.type, m.episode_id, int(m.index), m.detail) for at, m in read[EVENT_TYPE]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from typing import Any
 from mile_learner.architecture import Architecture
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
+from mile_learner.plain_text import load_json
 
 MANIFEST_FILE = 'manifest.json'
 
@@ -96,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        values = json.loads(path.read_text(encoding='utf-8'))
+        values = load_json(path.read_text(encoding='utf-8'))
     except OSError as error:
         msg = f'{path}: cannot be read ({error.strerror}); expected the folder of a policy version'
         raise LearnerError(msg) from error

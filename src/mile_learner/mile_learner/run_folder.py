@@ -22,6 +22,7 @@ from mile_learner.config import read_yaml_mapping
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically, write_synced
 from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
+from mile_learner.plain_text import load_json
 
 RUN_FILE = 'run.yaml'
 METRICS_FILE = 'metrics.jsonl'
@@ -152,7 +153,14 @@ class Run:
         return aside
 
     def version_path(self, version: str) -> Path:
-        """The folder of a policy version."""
+        """The folder of a policy version.
+
+        Raises:
+            LearnerError: that is no name of a version, and might lead out of the run.
+        """
+        if not re.fullmatch(r'v\d{1,9}', version):
+            msg = f'{self.path}: no policy version {version[:80]!r}; expected a name such as v003'
+            raise LearnerError(msg)
         return self.path / 'policies' / version
 
     def versions(self) -> dict[str, Manifest]:
@@ -179,7 +187,7 @@ class Run:
         if not path.is_file():
             msg = f'{self.path}: no policy flies yet; promote one with `mile policies {self.path} promote VERSION`'
             raise LearnerError(msg)
-        return path.read_text(encoding='utf-8').strip()
+        return path.read_text(encoding='utf-8', errors='replace').strip()
 
     def promote(self, version: str) -> None:
         """Let `version` fly from the next episode on.
@@ -218,7 +226,7 @@ class Run:
         path = self.path / METRICS_FILE
         if not path.is_file():
             return []
-        parsed = map(_parse_line, path.read_text(encoding='utf-8').splitlines())
+        parsed = map(_parse_line, path.read_text(encoding='utf-8', errors='replace').splitlines())
         return [record for record in parsed if record is not None]
 
     def state(self) -> RunState:
@@ -236,7 +244,7 @@ class Run:
 def _parse_line(line: str) -> dict[str, Any] | None:
     """A metrics record, or None for a torn line."""
     try:
-        record: dict[str, Any] = json.loads(line)
+        record = load_json(line)
     except ValueError:
         return None
-    return record
+    return record if isinstance(record, dict) else None

@@ -13,7 +13,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -23,11 +23,11 @@ from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Metadata, Schema
-from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from mile_learner.bags import STEP_TYPE, encode_metadata, read_metadata
+from mile_learner.bag_guard import MAGIC, check_definition, records
+from mile_learner.bags import DAMAGE, STEP_TYPE, encode_metadata, read_metadata
 from mile_learner.errors import LearnerError
 from mile_learner.plain_text import load_yaml
 from mile_teleop.bag_metadata import Topic
@@ -35,10 +35,9 @@ from mile_teleop.bag_writer import CUSTOM_RECORD, SUFFIX, BagWriter
 from mile_teleop.errors import BagError
 from mile_teleop.message_types import decode
 
-MAGIC = b'\x89MCAP0\r\n'
 MESSAGE = struct.Struct('<HIQQ')
 TORN = re.compile(r'(?P<episode>.+)\.(?:torn-(?P<number>\d+)|incomplete)')
-DAMAGE = (McapError, struct.error, UnicodeDecodeError, TypesysError, SerdeError, KeyError, ValueError, IndexError)
+TEARS = (McapError, *DAMAGE)
 """What reading a damaged record raises; the prefix ends before it."""
 
 
@@ -82,11 +81,12 @@ class Prefix:
         """One whole record.
 
         Raises:
-            One of `DAMAGE`: it is not sound.
+            One of `TEARS`: it is not sound.
         """
         if opcode == Opcode.SCHEMA:
             schema = Schema.read(_stream(content))
-            types = get_types_from_msg(schema.data.decode(), schema.name)
+            check_definition(schema.name, text := schema.data.decode())
+            types = get_types_from_msg(text, schema.name)
             self.typestore.register({name: definition for name, definition in types.items() if name not in self.typestore.types})
             self._schemas[schema.id] = schema.name
         elif opcode == Opcode.CHANNEL:
@@ -177,22 +177,11 @@ def read_prefix(file: Path) -> Prefix:
             if not file.stat().st_size:
                 prefix.detail = 'the file is empty'
                 return prefix
-            with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as data:
-                _fill(prefix, data)
+            _fill(prefix, memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)))
     except OSError as error:
         msg = f'{file}: cannot be read ({error.strerror})'
         raise BagError(msg) from error
     return prefix
-
-
-def records(data: memoryview) -> Iterator[tuple[int, memoryview, bool]]:
-    """Opcode and content of each record, and whether it is all there; the last one may not be."""
-    position = 0
-    while position + 9 <= len(data):
-        opcode, length = struct.unpack_from('<BQ', data, position)
-        end = position + 9 + length
-        yield opcode, data[position + 9 : end], end <= len(data)
-        position = end
 
 
 def _fill(prefix: Prefix, data: memoryview) -> None:
@@ -210,7 +199,7 @@ def _fill(prefix: Prefix, data: memoryview) -> None:
                 prefix.detail = f'a record has the unknown type {opcode}'
                 return
             prefix.take(opcode, bytes(content))
-        except DAMAGE as error:
+        except TEARS as error:
             prefix.detail = f'a record of type {opcode} is damaged: {" ".join(str(error).split())[:120]}'
             return
         prefix.whole_bytes = position

@@ -17,13 +17,14 @@ from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from mile_learner.bag_guard import records
 from mile_learner.bags import read_episode
 from mile_learner.check import check_bag
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.bag_writer import BagWriter
 from mile_teleop.errors import BagError
 from mile_teleop.message_types import encode, load_types
-from mile_teleop.salvage import read_prefix, records, salvage
+from mile_teleop.salvage import read_prefix, salvage
 
 MESSAGES = Path(__file__).parents[2] / 'mile_msgs' / 'msg'
 TYPES = load_types(MESSAGES)
