@@ -20,6 +20,7 @@ from mile_bringup.deployment import OPERATORS, Deployment
 from mile_bringup.errors import BringupError, UsageError
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
+from mile_sim import eyes
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = Path('/runs/one')
@@ -120,6 +121,17 @@ def test_nodes_stay_on_this_host_unless_the_user_says_otherwise(tmp_path: Path) 
     wide = processes.node_environment({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, domain=7, log_dir=tmp_path)
     assert wide['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'SUBNET'
     assert wide['ROS_DOMAIN_ID'] == '7'
+
+
+def test_a_policy_that_looks_gets_an_image_for_every_tick_and_a_layout_with_features() -> None:
+    deployment = Deployment(observation='pixels', rate=20.0, speed=2.0)
+    view = {node.name: node.parameters for node in graph.nodes(deployment, RUN)}['sim_node']
+    assert view['camera'] == eyes.CAMERA
+    assert view['image_rate_hz'] >= 20.0 * 2.0
+    assert deployment.resolved_task().observation_layout == ('ee_x', 'ee_y', 'ee_z', 'gripper', 'efficientnet_lite0:1280')
+    r3m = Deployment(observation='pixels', encoder='r3m').resolved_task()
+    assert r3m.observation_layout[-1] == 'r3m:2048'
+    assert 'camera' not in {node.name: node.parameters for node in graph.nodes(Deployment(), RUN)}['sim_node']
 
 
 def test_a_rate_keeps_the_speed_of_motion() -> None:
