@@ -16,6 +16,7 @@ from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.dataset import run_data
 from mile_learner.errors import LearnerError
 from mile_learner.guards import data_warnings, model_warnings
+from mile_learner.learner_config import method_config
 from mile_learner.methods import METHODS
 from mile_learner.methods.checkpoint import checkpointing
 from mile_learner.methods.training import Report
@@ -33,6 +34,7 @@ def train(
 ) -> Manifest:
     """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
 
+    Where nobody took over in any episode the new version is a copy: a deployment in which all goes well goes on.
     The new version does not fly until it is promoted. A training that is killed or cancelled leaves at most a checkpoint
     behind, from which the same call goes on. The same run, method, options and seed give the same weights to the bit on the same machine.
 
@@ -49,12 +51,8 @@ def train(
         ConfigError: unknown or out-of-range options.
         TrainingCancelled: `progress` asked to stop.
     """
-    if method not in METHODS:
-        msg = f'method: got {method!r}, expected one of {", ".join(METHODS)}'
-        raise LearnerError(msg)
     start = Bundle.load(run.version_path(run.current()))
-    config = METHODS[method].configure(start.manifest.task)
-    config = type(config).from_mapping(config.to_mapping() | dict(overrides or {}), source=f'options of {method}')
+    config = method_config(method, start.manifest.task, overrides or {})
     salvaged = run.salvaged() if with_salvaged else []
     episodes = sorted([*((iteration, path) for (iteration, _), path in run.episodes().items()), *salvaged])
     records = [(iteration, read_episode(path)) for iteration, path in episodes]
@@ -69,12 +67,16 @@ def train(
     data = run_data(records, start.manifest.history)
     version = run.next_version()
     training_seed = version_seed(run, version, seed)
-    warnings = data_warnings(data, start)
     bags = provenance(run, (path for _, path in episodes))
     made_from = [method, config.to_mapping(), training_seed, start.manifest.version, dict(start.manifest.weights), bags]
     checkpoint = run.path / 'policies' / f'.training-{version}.safetensors'
-    with checkpointing(checkpoint, hashlib.sha256(json.dumps(made_from).encode()).hexdigest()):
-        trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
+    if data.intervening.any():
+        warnings = data_warnings(data, start)
+        with checkpointing(checkpoint, hashlib.sha256(json.dumps(made_from).encode()).hexdigest()):
+            trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
+    else:
+        trained = Bundle(start.policy, start.mental_model, dataclasses.replace(start.manifest, metrics={}))
+        warnings = [f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}']
     warnings += model_warnings(data, trained)
     manifest = dataclasses.replace(
         trained.manifest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,18 @@ def test_training_is_reproducible_bit_for_bit(run: Run) -> None:
     assert one.weights == other.weights
     run.version_path('v001').rename(run.path / 'kept_too')
     assert train(run, overrides=QUICK, seed=2).weights != one.weights
+
+
+def test_a_run_in_which_nobody_took_over_goes_on_with_a_copy(
+    run: Run, make_step: Callable[..., Step], write_episode: Callable[..., Path]
+) -> None:
+    for index in range(2):
+        shutil.rmtree(run.episode_path(0, index))
+        write_episode(run.episode_path(0, index), [make_step(i, intervening=False) for i in range(40)])
+    manifest = train(run, overrides=QUICK)
+    assert manifest.weights == Bundle.load(run.version_path('v000')).manifest.weights
+    assert (manifest.version, manifest.parent, manifest.metrics['intervention_rate']) == ('v001', 'v000', 0.0)
+    assert manifest.metrics['warnings'][0].startswith('nobody took over in 80 steps')
 
 
 def test_cancelling_leaves_nothing_behind(run: Run) -> None:
