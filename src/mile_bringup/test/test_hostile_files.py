@@ -71,8 +71,10 @@ def test_mutated_files_are_read_or_refused(original: Path) -> None:
 
 
 def test_a_reader_that_misbehaves_is_found(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undamaged = (original / 'run.yaml').read_bytes()
+
     def careless(path: Path) -> TaskConfig:
-        if (path / 'run.yaml').read_bytes() != (original / 'run.yaml').read_bytes():
+        if (path / 'run.yaml').read_bytes() != undamaged:
             Path('/etc/hostname').read_bytes()
             raise KeyError(path)
         return TaskConfig.from_yaml(path / 'config' / 'task_block_insertion.yaml')
