@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from mile_bringup.bench_hostile_files import READERS, measure
 from mile_learner.bags import read_episode, read_metadata
@@ -148,3 +149,17 @@ def test_a_manifest_cannot_claim_a_network_larger_than_its_weights(run: Run) -> 
     edit(folder / 'manifest.json', lambda text: text.replace('"hidden": [\n      4\n    ]', '"hidden": [1000000, 1000000]'))
     with pytest.raises(LearnerError, match='the architecture in the manifest claims'):
         Bundle.load(folder)
+
+
+def test_a_compressed_bag_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    types = load_types(MESSAGES)
+    writer = Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection('/mile/step', 'mile_msgs/msg/Step', typestore=types)
+        writer.write(connection, 1, step(types, 0))
+    with pytest.raises(LearnerError, match='got a compressed chunk'):
+        read_episode(tmp_path / 'bag')
+    edit(tmp_path / 'bag' / 'metadata.yaml', lambda text: text.replace('compression_mode:', 'compression_mode: file #'))
+    with pytest.raises(LearnerError, match='expected uncompressed mcap'):
+        read_episode(tmp_path / 'bag')

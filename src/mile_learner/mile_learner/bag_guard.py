@@ -46,7 +46,7 @@ def check_files(path: Path, information: Any) -> None:
     if file.is_symlink() or not file.is_file():
         msg = f'{file}: is missing, or no ordinary file'
         raise LearnerError(msg)
-    if information.get('storage_identifier') != 'mcap' or information.get('compression_mode'):
+    if information.get('storage_identifier') != 'mcap' or information.get('compression_mode') not in (None, '', 'none'):
         msg = f'{path}: got storage {str(information.get("storage_identifier"))[:40]!r}, expected uncompressed mcap; see `ros2 bag convert`'
         raise LearnerError(msg)
     if not file.stat().st_size:
