@@ -144,7 +144,9 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
     if deployment.operator == 'joystick' and (pad := pads()).do:
         print(f'{pad.detail}: {pad.do}', file=sys.stderr)
     nodes = graph.nodes(deployment, of.path)
-    claim = claim_domain(os.environ, deployment.namespace)
+    # the driver of a real arm was started in the domain of the user's shell
+    shell = {'ROS_DOMAIN_ID': os.environ.get('ROS_DOMAIN_ID') or '0'} if deployment.real_arm else os.environ
+    claim = claim_domain(shell, deployment.namespace)
     log_dir = of.path / 'log'
     environment = node_environment(os.environ, domain=claim.domain, log_dir=log_dir)
     if deployment.fake_hardware:

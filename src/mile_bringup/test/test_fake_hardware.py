@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from mcap.reader import make_reader
 from mile_bringup import graph
 from mile_bringup.cli_options import option_words
 from mile_bringup.deployment import Deployment
+from mile_bringup.fake_hardware import VENDOR_API
 from mile_bringup.run_setup import open_run
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.config import ConfigError
@@ -30,9 +32,9 @@ from mile_sim.operator import Operator, OperatorConfig, save_operator
 OPTIONS = {'arm': 'xs', 'fake_hardware': True, 'iterations': 1, 'episodes': 1, 'time_limit': 4.0, 'seed': 1, 'speed': 2.0}
 
 
-def run_with_an_untrained_policy(path: Path) -> Run:
+def run_with_an_untrained_policy(path: Path, options: dict[str, Any] = OPTIONS) -> Run:
     """A run whose preparation is done, so that only the deployment itself remains."""
-    run, _ = open_run(path, OPTIONS)
+    run, _ = open_run(path, options)
     task = TaskConfig.from_mapping(run.config['task'])
     torch.manual_seed(0)
     architecture = Architecture(input_dim=task.history * len(task.observation_layout), action_dim=4, hidden=(16,))
@@ -44,14 +46,18 @@ def run_with_an_untrained_policy(path: Path) -> Run:
     return run
 
 
+def deploy(run: Run) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, 'ROS_DOMAIN_ID': '53', 'ROS_PYTHON_CHECK_FIELDS': '1'}
+    command = [sys.executable, '-m', 'mile_bringup.cli', 'deploy', '--run', str(run.path), '--json']
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=400)
+
+
 @pytest.mark.ros
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_deployment_through_the_driver_breaks_no_limit_profile_or_rate(tmp_path: Path) -> None:
     run = run_with_an_untrained_policy(tmp_path / 'run')
-    environment = {**os.environ, 'ROS_DOMAIN_ID': '53', 'ROS_PYTHON_CHECK_FIELDS': '1'}
-    command = [sys.executable, '-m', 'mile_bringup.cli', 'deploy', '--run', str(run.path), '--json']
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=400)
+    result = deploy(run)
     assert result.returncode == 0, f'{result.stdout}\n{result.stderr}'
     report: dict[str, Any] = json.loads(result.stdout)
     assert report['iterations'][0]['episodes'] == 1
@@ -65,6 +71,20 @@ def test_a_deployment_through_the_driver_breaks_no_limit_profile_or_rate(tmp_pat
         summary = make_reader(file).get_summary()
     assert summary is not None
     assert '/wx250s/joint_states' in {channel.topic for channel in summary.channels.values()}, "the motors' own joint states are recorded"
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(importlib.util.find_spec(VENDOR_API) is not None, reason="the vendor's packages are installed")
+def test_without_the_vendors_packages_a_real_arm_does_not_start_and_the_last_line_says_what_to_install(tmp_path: Path) -> None:
+    run = run_with_an_untrained_policy(tmp_path / 'run', {'arm': 'xs', 'operator': 'joystick', 'seed': 1})
+    result = deploy(run)
+    assert result.returncode == 1
+    line = result.stderr.strip().splitlines()[-1]
+    assert "arm_node ended (exit code 2): backend 'xs': needs the module 'interbotix_" in line
+    assert "install the vendor's ROS 2 workspace" in line
+    assert not run.episodes()
 
 
 @pytest.mark.parametrize(
