@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from interbotix_xs_msgs.srv import RegisterValues, TorqueEnable
+from mile_msgs.msg import TeleopStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -21,6 +22,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 
 from mile_learner.config import ConfigError
+from mile_learner.step import Mode
 from mile_learner.task import TaskConfig
 from mile_policy_node.arm import ArmConfig
 from mile_policy_node.arm_backend import ArmObservation, JointTarget, read_joint_state
@@ -30,7 +32,7 @@ from mile_policy_node.kinematics import ArmModel, Floats, Kinematics
 from mile_policy_node.servo_faults import HARDWARE_ERROR_STATUS, PROFILE_VELOCITY, TORQUE_ENABLE, describe
 from mile_policy_node.start_motion import start_joints, way_to_start
 from mile_policy_node.xs_startup import ARM, EVERYTHING, GRIPPER, start_up
-from mile_ros.qos import COMMAND, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, SENSOR
 from mile_ros.stamps import to_seconds
 
 PWM_STEP = 5.0
@@ -54,6 +56,7 @@ class XsBackend:
         self._servo = GripperServo(config)
         self._pwm: float | None = None
         self._faults: dict[str, str] = {}
+        self._stopped = ''
         self._asked_at = 0.0
         self._unanswered_since: float | None = None
         self._replies = MutuallyExclusiveCallbackGroup()
@@ -63,6 +66,7 @@ class XsBackend:
         self._registers = node.create_client(RegisterValues, f'{namespace}/get_motor_registers', callback_group=self._replies)
         self._torque = node.create_client(TorqueEnable, f'{namespace}/torque_enable', callback_group=self._replies)
         node.create_subscription(JointState, f'{namespace}/joint_states', self._on_joint_state, SENSOR)
+        node.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
         self._questions = cycle(
             [
                 ('group', EVERYTHING, self._robot.motors, HARDWARE_ERROR_STATUS),
@@ -176,14 +180,14 @@ class XsBackend:
         """The newest measurement.
 
         Raises:
-            BackendError: there is none, it is too old, or the arm has a fault.
+            BackendError: there is none, it is too old, the arm has a fault, or the e-stop is set.
         """
         observation = self._observation
         if observation is None:
             msg = 'no joint states yet'
             raise BackendError(msg)
         age = self._now() - observation.stamp
-        fault = f'joint states are {age:.2f} s old' if abs(age) > self._config.joint_state_timeout_s else self.faults()
+        fault = f'joint states are {age:.2f} s old' if abs(age) > self._config.joint_state_timeout_s else self._stopped or self.faults()
         if fault:
             raise BackendError(fault)
         return observation
@@ -253,6 +257,10 @@ class XsBackend:
             if self._pwm is None or abs(pwm - self._pwm) >= PWM_STEP or (pwm == 0.0) != (self._pwm == 0.0):
                 self._push(pwm)
         self._notify()
+
+    def _on_teleop_status(self, message: TeleopStatus) -> None:
+        """The arbiter stops commanding by itself; the way to the start pose is this driver's own."""
+        self._stopped = 'the e-stop is set' if message.mode == Mode.ESTOP else ''
 
     def _push(self, pwm: float) -> None:
         self._gripper.publish(JointSingleCommand(name=GRIPPER, cmd=pwm))

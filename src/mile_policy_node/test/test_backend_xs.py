@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mile_msgs.msg import ArmState, Command, CommandResult
+from mile_msgs.msg import ArmState, Command, CommandResult, TeleopStatus
 from mile_msgs.srv import ResetArm
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from mile_learner.step import Source
-from mile_ros.qos import COMMAND, RECORD, SENSOR
+from mile_learner.step import Mode, Source
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
 from mile_sim.fake_xs_sdk_node import FakeXsSdkNode
 
 pytestmark = pytest.mark.ros
@@ -39,6 +39,7 @@ class FakeArbiter(Node):  # type: ignore[misc]
         self._commands = self.create_publisher(Command, 'command', COMMAND)
         self.create_subscription(CommandResult, 'command_result', self.results.append, RECORD)
         self.create_subscription(ArmState, 'arm_state', self.states.append, SENSOR)
+        self.status = self.create_publisher(TeleopStatus, 'teleop_status', LATCHED)
         self.reset = self.create_client(ResetArm, 'reset_arm')
         self.torque = self.create_client(SetBool, 'torque')
 
@@ -171,6 +172,20 @@ def test_a_reset_goes_slowly_to_the_start_pose(rig: Rig) -> None:
     assert answer.accepted, answer.message
     np.testing.assert_allclose(rig.position(), START, atol=0.005)
     assert rig.arbiter.states[-1].ready
+
+
+def test_the_e_stop_ends_the_way_to_the_start_pose(rig: Rig) -> None:
+    rig.arbiter.stream(20, 0.0, 1.0, 0.0, -1.0)
+    before = rig.servos.findings.commands
+    future = rig.arbiter.reset.call_async(ResetArm.Request(seed=3))
+    rig.wait_for(lambda: rig.servos.findings.commands > before, 'it is on its way')
+    rig.arbiter.status.publish(TeleopStatus(mode=Mode.ESTOP))
+    rig.wait_for(future.done, 'an answer')
+    assert not future.result().accepted
+    assert future.result().message == 'the e-stop is set'
+    rig.wait_for(lambda: abs(rig.position()[1]) > 0.02, 'it is not there')
+    rig.arbiter.status.publish(TeleopStatus(mode=Mode.HOLD))
+    rig.wait_for(lambda: rig.call(rig.arbiter.reset, ResetArm.Request(seed=3)).accepted, 'it goes on when the e-stop is reset')
 
 
 def test_an_arm_that_does_not_follow_is_not_driven_on(rig: Rig) -> None:
