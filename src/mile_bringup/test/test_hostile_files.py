@@ -163,3 +163,13 @@ def test_a_compressed_bag_is_refused_before_it_unfolds(tmp_path: Path) -> None:
     edit(tmp_path / 'bag' / 'metadata.yaml', lambda text: text.replace('compression_mode:', 'compression_mode: file #'))
     with pytest.raises(LearnerError, match='expected uncompressed mcap'):
         read_episode(tmp_path / 'bag')
+
+
+def test_an_error_stays_one_short_line_whatever_it_quotes(run: Run) -> None:
+    task = run.path / 'task.yaml'
+    task.write_text(''.join(f'{key}: "{"9" * 9000}"\n' for key in TaskConfig.__dataclass_fields__))
+    edit(run.version_path('v000') / 'manifest.json', lambda text: text.replace('"seed"', '"' + 's' * 5000 + '"'))
+    for read in (lambda: TaskConfig.from_yaml(task), lambda: Bundle.load(run.version_path('v000'))):
+        with pytest.raises((ConfigError, LearnerError)) as error:
+            read()
+        assert len(str(error.value)) < 1000

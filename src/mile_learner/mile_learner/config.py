@@ -72,7 +72,7 @@ class Config:
         try:
             return cls(**dict(values))
         except ConfigError as error:
-            msg = f'{source}: {error}'
+            msg = f'{source}: {str(error)[:300]}'
             raise ConfigError(msg) from None
 
     @classmethod

@@ -84,7 +84,7 @@ class Manifest:
             content['mental_architecture'] = None if mental is None else Architecture.from_mapping(mental)
             return cls(**content)
         except (KeyError, TypeError, ConfigError) as error:
-            msg = f'{source}: is not a policy manifest ({error}); the folder was not written by mile, or by another version of it'
+            msg = f'{source}: is not a policy manifest ({str(error)[:160]}); it was not written by mile, or by another version of it'
             raise LearnerError(msg) from error
 
 
