@@ -82,7 +82,8 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
             msg = f'render_mode: got {render_mode!r}, expected None or rgb_array'
             raise SimError(msg)
         self.render_mode = render_mode
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (layout_width(self.task.observation_layout),), np.float32)
+        largest = np.inf if image_entry(self.task.observation_layout) else 1.0
+        self.observation_space = gymnasium.spaces.Box(-largest, largest, (layout_width(self.task.observation_layout),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float32)
         self.world = World(scene, start)
         self._gate = SafetyGate(GateConfig.from_task(self.task), Kinematics())

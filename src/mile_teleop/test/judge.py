@@ -32,6 +32,8 @@ class Judge(RuleBasedStateMachine):
         self.commands: dict[int, PublishCommand] = {}
         self.steps: list[Step] = []
         self.stopped = self.span_open = self.human_has_it = False
+        self.held = False
+        """Since the last command somebody else than the person was in charge: then the gripper follows what the arm reports."""
         self.answered_index = -1
         self.pad_valid = False
         self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
@@ -68,6 +70,7 @@ class Judge(RuleBasedStateMachine):
             self.judge_event(effect)
         elif isinstance(effect, PublishStatus):
             self.status = effect
+            self.held |= effect.mode is not Mode.HUMAN
         elif isinstance(effect, RestartClock):
             self.due = now + PERIOD_S
 
@@ -78,9 +81,9 @@ class Judge(RuleBasedStateMachine):
         assert len(command.action) == 4
         assert all(math.isfinite(value) and abs(value) <= 1.0 for value in command.action)
         before = self.commands.get(command.index - 1)
-        held = self.status is not None and self.status.mode is not Mode.HUMAN
-        if before is not None and before.source is command.source is Source.HUMAN and not held:
+        if before is not None and before.source is command.source is Source.HUMAN and not self.held:
             assert abs(command.action[3] - before.action[3]) <= GRIPPER_PER_TICK + 1e-9, 'I3'
+        self.held = False
         self.commands[command.index] = command
         if command.source is Source.HOLD:
             assert command.action[:3] == (0.0, 0.0, 0.0)

@@ -69,7 +69,7 @@ def test_a_silent_source_holds_the_arm(silent: str) -> None:
 
 
 def test_a_pad_that_repeats_one_state_with_a_button_down_is_lost() -> None:
-    rig = Rig(pad_lost_s=1.0)
+    rig = Rig(pad_lost_s=1.0, hand_back_grace_s=0.3)
     rig.live()
     for _ in range(20):
         rig.cycle(T, motion=(0.7, 0.0, 0.0))
@@ -90,7 +90,7 @@ def test_a_pad_that_repeats_one_state_with_a_button_down_is_lost() -> None:
 
 @pytest.mark.parametrize(('still_held', 'mode'), [(True, Mode.HUMAN), (False, Mode.AUTONOMOUS)])
 def test_a_short_silence_in_a_takeover_holds_and_then_goes_on(still_held: bool, mode: Mode) -> None:
-    rig = Rig()
+    rig = Rig(hand_back_grace_s=0.3)
     rig.live()
     rig.cycle(T)
     for _ in range(10):
@@ -170,7 +170,7 @@ def test_a_wall_clock_set_back_does_not_lose_the_pad() -> None:
 
 
 def test_the_estop_latches_until_an_explicit_reset_and_then_awaits_a_press() -> None:
-    rig = Rig()
+    rig = Rig(hand_back_grace_s=0.3)
     rig.live()
     effects = rig.pad(Button.ESTOP)
     assert sources(effects) == [Source.HOLD]
