@@ -12,9 +12,10 @@ import torch
 from tqdm import tqdm
 
 from mile_bringup.cli_common import Report, finite, table
-from mile_learner.encoders import ENCODERS, Encoder, EncoderKind
+from mile_learner.encoders import ENCODERS, EncoderKind
 from mile_learner.encoders.check import TOLERANCE, difference, sample_image
-from mile_learner.encoders.encoder import THREADS, chosen_backend
+from mile_learner.encoders.encoder import THREADS, Encoder
+from mile_learner.encoders.kind import chosen_backend
 from mile_learner.errors import LearnerError
 
 GOAL_HZ = 10.0

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mile_learner.encoders import ENCODERS, decode_image, encoder_kind
+from mile_learner.encoders import ENCODERS, encoder_kind
 from mile_learner.encoders.check import TOLERANCE, check, sample_image
-from mile_learner.encoders.encoder import Encoder
+from mile_learner.encoders.encoder import Encoder, decode_image
 from mile_learner.encoders.r3m import WEIGHTS_VARIABLE
 from mile_learner.errors import LearnerError
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mile_learner.encoders import Encoder, decode_image, encoder_kind
+from mile_learner.encoders import encoder_kind
+from mile_learner.encoders.encoder import Encoder, decode_image
 from mile_learner.errors import LearnerError
 from mile_learner.layout import image_entry
 from mile_learner.task import TaskConfig

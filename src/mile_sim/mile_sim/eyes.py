@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mile_learner.encoders import decode_image
+from mile_learner.encoders.encoder import decode_image
 from mile_learner.layout import ARM_ENTRIES, image_entry
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mile_learner.encoders import ENCODERS, decode_image
+from mile_learner.encoders import ENCODERS
+from mile_learner.encoders.encoder import decode_image
 from mile_learner.layout import ARM_ENTRIES
 from mile_sim import eyes
 from mile_sim.block_insertion import LAYOUT, BlockInsertion, default_task, observe

@@ -5,10 +5,8 @@ network.
 """
 
 from mile_learner.encoders import efficientnet_lite0, r3m
-from mile_learner.encoders.encoder import BACKENDS as BACKENDS
-from mile_learner.encoders.encoder import Encoder as Encoder
-from mile_learner.encoders.encoder import EncoderKind as EncoderKind
-from mile_learner.encoders.encoder import decode_image as decode_image
+from mile_learner.encoders.kind import BACKENDS as BACKENDS
+from mile_learner.encoders.kind import EncoderKind as EncoderKind
 from mile_learner.errors import LearnerError
 
 ENCODERS = {kind.name: kind for kind in (efficientnet_lite0.KIND, r3m.KIND)}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mile_learner.encoders.encoder import Encoder, EncoderKind, Image
+from mile_learner.encoders.encoder import Encoder, Image
+from mile_learner.encoders.kind import EncoderKind
 from mile_learner.errors import LearnerError
 
 TOLERANCE = 1e-3

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mile_learner.encoders.encoder import EncoderKind, require
+from mile_learner.encoders.kind import EncoderKind, require
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mile_learner.encoders.encoder import EncoderKind
+from mile_learner.encoders.kind import EncoderKind
 from mile_learner.errors import LearnerError
 
 if TYPE_CHECKING:
