@@ -14,6 +14,7 @@ from mile_learner.intervention import (
     discrete_log_classes,
     intervention_probability,
     intervention_probability_sampled,
+    log_decision_probability,
     log_intervention_probability,
     probability_floor,
 )
@@ -77,6 +78,18 @@ def test_gradients_are_those_of_the_function() -> None:
     parameters = tuple(t.requires_grad_() for t in gaussians(3, 4, seed=5))
     assert torch.autograd.gradcheck(lambda a, b, c, d: intervention_probability(a, b, c, d, 6.0, 3.0), parameters)
     assert torch.autograd.gradcheck(lambda a, b, c, d: log_intervention_probability(discrepancy(a, b, c, d), 4, 6.0, 3.0), parameters)
+
+
+@pytest.mark.parametrize(('c', 'sigma'), [(6.0, 3.0), (70.0, 100.0), (1.0, 0.2)])
+def test_the_probability_of_what_was_seen_is_one_of_both_with_its_gradient(c: float, sigma: float) -> None:
+    m = torch.tensor([0.0, 1.0, 7.0, 1e2, 1e3, 1e4] * 2, dtype=torch.float64, requires_grad=True)
+    nu = torch.arange(12) < 6
+    seen, both = log_decision_probability(m, nu, 4, c, sigma), torch.where(nu, *log_intervention_probability(m, 4, c, sigma))
+    assert torch.allclose(seen, both, rtol=1e-12)
+    assert torch.allclose(*(torch.autograd.grad(values.sum(), m)[0] for values in (seen, both)), rtol=1e-6)
+    assert torch.autograd.gradcheck(
+        lambda m: log_decision_probability(m, nu[3:9], 4, c, sigma), (m.detach()[[0, 1, 2, 0, 1, 2]].requires_grad_(),)
+    )
 
 
 def test_probability_grows_with_the_discrepancy() -> None:

@@ -28,7 +28,7 @@ from mile_learner.dataset import run_data
 from mile_learner.intervention import intervention_probability_sampled
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.training import minibatches
+from mile_learner.methods.training import adam, descend
 from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 from mile_learner.run_folder import Run
 from mile_learner.step import ACTION_DIM
@@ -217,18 +217,14 @@ def _train(data: InterventionData, start: Bundle, epochs: int, size: int, loss_o
     policy, mental_model = copy.deepcopy(start.policy), copy.deepcopy(start.mental_model)
     assert mental_model is not None
     parameters = [*policy.parameters(), *mental_model.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-5)
+    optimizer = adam(parameters, 1e-5)
     inputs, human_action = torch.as_tensor(data.stacked), torch.as_tensor(np.nan_to_num(data.human_action))
     intervening = torch.as_tensor(data.intervening)
     generator = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for rows in minibatches(len(data), size, generator):
-            batch = inputs[rows]
-            loss = loss_of(_Batch(policy(batch), mental_model(batch), human_action[rows], intervening[rows], generator))
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
-            optimizer.step()
+        rows = torch.randperm(len(data), generator=generator)
+        for batch, *labels in zip(*(values[rows].split(size) for values in (inputs, human_action, intervening)), strict=True):
+            descend(optimizer, loss_of(_Batch(policy(batch), mental_model(batch), *labels, generator)), 10.0)
     return epochs * math.ceil(len(data) / size)
 
 

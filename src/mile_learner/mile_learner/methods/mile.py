@@ -17,7 +17,7 @@ from mile_learner.intervention import discrepancy
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import epochs
 from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses
-from mile_learner.methods.training import Report, TrainingCancelled, minibatches
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
 
 RELEASED_SHARE = 0.8
@@ -64,19 +64,16 @@ class Mile:
         if config.variant == 'as_released':
             trained = steps.take(torch.randperm(len(data), generator=generator)[: max(round(RELEASED_SHARE * len(data)), 1)])
             grad_clip = math.inf
-        count = len(trained.inputs)
         parameters = [*policy.parameters(), *(mental_model.parameters() if config.mental_model == 'learned' else ())]
-        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
+        optimizer = adam(parameters, config.learning_rate)
         metrics: dict[str, float] = {}
         for epoch in epochs(config.epochs, optimizer, generator):
             metrics = {}
-            for rows in minibatches(count, config.batch_size, generator):
-                losses = mile_losses(policy, mental_model, trained.take(rows), c=c, sigma=sigma, config=config)
-                optimizer.zero_grad()
-                losses.total.backward()
-                norm = torch.nn.utils.clip_grad_norm_(parameters, grad_clip)
-                optimizer.step()
-                add(metrics, summary(losses) | {'gradient_norm': norm.item()}, weight=len(rows) / count)
+            for batch in trained.minibatches(config.batch_size, generator):
+                losses = mile_losses(policy, mental_model, batch, c=c, sigma=sigma, config=config)
+                norm = descend(optimizer, losses.total, grad_clip)
+                share = len(batch.inputs) / len(trained.inputs)
+                add(metrics, summary(losses) | {'gradient_norm': norm.item()}, weight=share)
             if progress is not None and not progress(epoch + 1, config.epochs, metrics):
                 raise TrainingCancelled
         if config.mental_model == 'none':

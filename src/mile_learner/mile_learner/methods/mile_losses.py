@@ -40,8 +40,9 @@ Two more departures that may be chosen:
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +129,15 @@ class Batch:
 
     def take(self, rows: Tensor) -> Batch:
         """The steps at `rows`, an index or mask tensor."""
-        return Batch(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+        return Batch(*(values[rows] for values in self._tensors()))
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """A random partition into batches of `size` (the last may be smaller), views of one shuffled copy."""
+        shuffled = self.take(torch.randperm(len(self.inputs), generator=generator))
+        return itertools.starmap(Batch, zip(*(values.split(size) for values in shuffled._tensors()), strict=True))
+
+    def _tensors(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
 @dataclass(frozen=True)
@@ -155,13 +164,11 @@ class Model:
     """What the intervention model says of B steps.
 
     Attributes:
-        log_p: ln p(ν=1|s), (B,).
-        log_not_p: ln p(ν=0|s), (B,).
-        action_nll: −ln of a_h given ν = 1, for the n steps with ν = 1, (n,).
+        log_decision: ln p(ν|s) of the ν of the data, (B,).
+        action_nll: −ln of a_h given ν = 1, and zero where ν = 0, (B,).
     """
 
-    log_p: Tensor
-    log_not_p: Tensor
+    log_decision: Tensor
     action_nll: Tensor
 
 
@@ -173,23 +180,27 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     if isinstance(human, Categorical):
         model = discrete_model(human, expected, batch, c, sigma, config)
         counted = len(nu)
-        watched = {'entropy': human.entropy(), 'mental_distance': (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2}
+        with torch.no_grad():
+            distance = (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2
+            watched = {'entropy': human.entropy().mean(), 'mental_distance': distance.mean()}
     else:
         model = continuous_model(human, expected, batch, c, sigma, config)
         counted = int(nu.sum())
-        watched = {'log_std': human.log_std, 'mental_distance': (expected.mean - human.mean).abs()}
-    log_p, log_not_p = model.log_p, model.log_not_p
+        with torch.no_grad():
+            watched = {'log_std': human.log_std.mean(), 'mental_distance': (expected.mean - human.mean).abs().mean()}
+    log_decision = model.log_decision
     if config.lapse > 0:
-        rest, half = math.log1p(-config.lapse), torch.tensor(math.log(config.lapse / 2), dtype=log_p.dtype)
-        log_p, log_not_p = torch.logaddexp(log_p + rest, half), torch.logaddexp(log_not_p + rest, half)
-    j1 = -(torch.where(nu, log_p, log_not_p) * batch.decided).sum() / batch.decided.sum().clamp_min(1)
+        half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
+        log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
+    j1 = -(log_decision * batch.decided).sum() / max(int(batch.decided.sum()), 1)
     j2 = model.action_nll.sum() / max(counted, 1)
+    likelihood = log_decision.detach().exp()
     return Losses(
         total=config.intervention_weight * j1 + (1 - config.intervention_weight) * j2,
         intervention=j1,
         action=j2,
-        probability=log_p.exp().detach(),
-        watched={name: values.mean().detach() for name, values in watched.items()},
+        probability=torch.where(nu, likelihood, 1 - likelihood),
+        watched=watched,
     )
 
 
@@ -208,12 +219,13 @@ def continuous_model(human: Gaussian, expected: Gaussian, batch: Batch, c: float
     """Eq. 2, and N(μ, s) for a_h (Eq. 4); as released: N(p μ, p s)."""
     nu = batch.intervening
     deciding = human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
-    log_p, log_not_p = deciding.log_intervention_probability(deciding if expected is human else expected, c, sigma, config.nodes)
+    log_decision = deciding.log_decision_probability(deciding if expected is human else expected, nu, c, sigma, config.nodes)
     acting = human
     if config.variant == 'as_released':
-        acting = Gaussian(log_p.exp().unsqueeze(-1) * human.mean, (log_p.unsqueeze(-1) + human.log_std).clamp(*RELEASED_LOG_STD))
-        log_p, log_not_p = (x.clamp(math.log(RELEASED_P), math.log1p(-RELEASED_P)) for x in (log_p, log_not_p))
-    return Model(log_p, log_not_p, -Gaussian(acting.mean[nu], acting.log_std[nu]).log_prob(batch.human_actions[nu]))
+        log_p = log_decision.unsqueeze(-1)  # where ν = 1, and no other step's action counts
+        acting = Gaussian(log_p.exp() * human.mean, (log_p + human.log_std).clamp(*RELEASED_LOG_STD))
+        log_decision = log_decision.clamp(math.log(RELEASED_P), math.log1p(-RELEASED_P))
+    return Model(log_decision, -acting.log_prob(batch.human_actions) * nu)
 
 
 def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
@@ -222,5 +234,5 @@ def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: f
     joint, released = config.discrete_form == 'joint', config.variant == 'as_released'
     classes = human.log_classes(expected, c, sigma, joint=joint, released=released)
     log_p = torch.logsumexp(classes[:, :-1], dim=-1)
-    chosen = classes[nu].gather(-1, batch.human_actions[nu].long()).squeeze(-1)
-    return Model(log_p, classes[:, -1], log_p[nu] - chosen)
+    chosen = classes.gather(-1, batch.human_actions.long()).squeeze(-1)
+    return Model(torch.where(nu, log_p, classes[:, -1]), (log_p - chosen) * nu)

@@ -25,7 +25,7 @@ from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import epochs
-from mile_learner.methods.training import Report, TrainingCancelled
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
 from mile_learner.step import Array
 
@@ -131,17 +131,13 @@ def fit_weighted(
     inputs, actions = (torch.as_tensor(values, dtype=torch.float32) for values in (stacked, labels))
     chances = torch.as_tensor(weights)
     generator = torch.Generator().manual_seed(seed)
-    parameters = list(policy.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
+    optimizer = adam(policy.parameters(), config.learning_rate)
     mean_loss = math.nan
     for epoch in epochs(config.epochs, optimizer, generator):
         total = 0.0
         for rows in torch.multinomial(chances, len(chances), replacement=True, generator=generator).split(config.batch_size):
             loss = -policy(inputs[rows]).log_prob(actions[rows]).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, config.grad_clip)
-            optimizer.step()
+            descend(optimizer, loss, config.grad_clip)
             total += loss.item() * len(rows)
         mean_loss = total / len(chances)
         if progress is not None and not progress(epoch + 1, config.epochs, {'action_loss': mean_loss}):
