@@ -82,7 +82,7 @@ class Bundle:
         """Write a new version folder in one step, and return the manifest with the weights' hashes.
 
         Raises:
-            LearnerError: the folder exists; a version is never overwritten.
+            LearnerError: the folder exists, for a version is never overwritten; or the disk is full, and nothing is left behind.
         """
         if folder.exists():
             msg = f'{folder}: exists; a policy version is never overwritten, take the next free name'
@@ -90,8 +90,8 @@ class Bundle:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
         try:
+            temporary.mkdir()
             modules = {POLICY_FILE: self.policy, MENTAL_MODEL_FILE: self.mental_model}
             for name, module in modules.items():
                 if module is not None:
@@ -102,6 +102,9 @@ class Bundle:
             write_synced(temporary / MANIFEST_FILE, text.encode())
             sync_folder(temporary)
             temporary.rename(folder)
+        except (OSError, safetensors.SafetensorError) as error:
+            msg = f'{folder}: cannot be written ({error}); nothing of it is left behind; free the disk, then train again'
+            raise LearnerError(msg) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_folder(folder.parent)

@@ -60,6 +60,10 @@ class Job:
             self.result.message = 'cancelled'
         except (LearnerError, ConfigError, OSError, json.JSONDecodeError) as error:
             self.result.message = str(error)
+        except (MemoryError, RuntimeError) as error:
+            # torch says with a RuntimeError that memory ran out
+            cause = ' '.join(str(error).split())[:200] or 'no memory left'
+            self.result.message = f'training failed ({cause}); if memory ran out, close other programs, then resume: no step is lost'
         else:
             metrics = json.dumps(manifest.metrics)
             self.result = Train.Result(success=True, version=manifest.version, metrics_json=metrics, message='')

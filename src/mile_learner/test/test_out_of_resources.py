@@ -1,0 +1,47 @@
+"""When disk or memory run out a person is told so in one line, and nothing half-written is left."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mile_learner.bundle import Bundle
+from mile_learner.errors import LearnerError
+
+
+def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(LearnerError, match='v000: cannot be written .* free the disk'):
+            make_bundle().save(tmp_path / 'v000')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+    make_bundle().save(tmp_path / 'v000')
+    assert Bundle.load(tmp_path / 'v000').manifest.version == 'v000'
+
+
+@pytest.mark.parametrize(
+    'error', [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_a_training_for_which_there_is_no_memory(error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip('rclpy')
+    from mile_msgs.action import Train
+
+    from mile_learner import learner_node
+
+    def out_of_memory(*_: Any, **__: Any) -> None:
+        raise error
+
+    (tmp_path / 'run.yaml').write_text('{}')
+    monkeypatch.setattr(learner_node, 'train', out_of_memory)
+    job = learner_node.Job(Train.Goal(run_dir=str(tmp_path)))
+    job.stop()
+    assert not job.result.success
+    assert 'memory' in job.result.message
+    assert '\n' not in job.result.message
