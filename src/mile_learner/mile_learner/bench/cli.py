@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     rollouts.add_argument('--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)')
     rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
-    learner = commands.add_parser(
-        'learner', help='cost of a training step, of a round, of reading bags; beside the least possible'
-    )
+    learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
     learner.add_argument('--run', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
     for command in (prepare, run, report, rollouts, learner):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
