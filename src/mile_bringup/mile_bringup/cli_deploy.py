@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mile_learner.run_folder import Run
 
 READY_TIMEOUT_S = 180.0
+DISCOVERY_S = 2.0
+"""How long another deployment may take to be found [s]."""
 
 
 def add(verbs: Any) -> None:
@@ -154,12 +156,23 @@ def _run_nodes(of: Run, deployment: Deployment) -> None:
     commands = [node_command(node, of.path / 'config') for node in nodes]
     print(f'{of.path}: ROS_DOMAIN_ID={claim.domain}, namespace /{deployment.namespace}, logs in log/', file=sys.stderr)
     os.environ.update({key: value for key, value in environment.items() if key.startswith('ROS_')})
-    with (
-        Supervisor(commands, log_dir=log_dir, environment=environment) as supervisor,
-        Monitor(domain=claim.domain, namespace=deployment.namespace) as monitor,
-    ):
-        _await_ready(supervisor, monitor, nodes)
-        _await_end(supervisor, monitor, deployment)
+    with Monitor(domain=claim.domain, namespace=deployment.namespace) as monitor:
+        refuse_a_second(monitor, nodes, claim.domain, seconds=DISCOVERY_S)
+        with Supervisor(commands, log_dir=log_dir, environment=environment) as supervisor:
+            _await_ready(supervisor, monitor, nodes)
+            _await_end(supervisor, monitor, deployment)
+
+
+def refuse_a_second(monitor: Monitor, nodes: Sequence[NodeSpec], domain: int, *, seconds: float) -> None:
+    """Look for nodes of another deployment, for so many seconds: of `ros2 launch`, or on another host, where no claim is seen.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if strangers := monitor.strangers(nodes, seconds):
+        of = f'ROS domain {domain}, namespace {nodes[0].namespace!r}'
+        msg = f'another deployment runs in {of}: {", ".join(strangers)}; stop it, or give another ROS_DOMAIN_ID or --namespace'
+        raise UsageError(msg)
 
 
 def _await_ready(supervisor: Supervisor, monitor: Monitor, nodes: Sequence[NodeSpec]) -> None:

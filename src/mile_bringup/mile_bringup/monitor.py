@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,14 @@ class Monitor:
         """The nodes that do not offer all their services yet."""
         offered = {name for name, _ in self._node.get_service_names_and_types()}
         return [node for node in nodes if not {f'/{node.namespace}/{service}' for service in node.services} <= offered]
+
+    def strangers(self, nodes: Sequence[NodeSpec], seconds: float) -> list[str]:
+        """Names of nodes in the domain, before these are started, that are called as they are; waits at most so long [s]."""
+        names = {(node.name, f'/{node.namespace}') for node in nodes}
+        deadline = time.monotonic() + seconds
+        while not (found := names.intersection(self._node.get_node_names_and_namespaces())) and time.monotonic() < deadline:
+            self.spin(0.1)
+        return sorted(name for name, _ in found)
 
     def _on_status(self, message: String) -> None:
         self.status = json.loads(message.data)

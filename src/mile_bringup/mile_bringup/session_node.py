@@ -37,6 +37,8 @@ from mile_teleop.arbiter_config import ArbiterConfig
 
 HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
 """Topics that have a publisher once the nodes are up."""
+SOLE = ('tick', 'command')
+"""Topics of the arbiter: two of them would mix two deployments."""
 RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
@@ -235,7 +237,10 @@ class SessionNode(Node):
     def _poll_ready(self) -> None:
         """Go on once every node is heard and no emergency stop is latched, however long a person takes to reset it."""
         missing = [name for name in HEARD if not self.count_publishers(name)]
-        if missing:
+        double = [name for name in SOLE if self.count_publishers(name) > 1]
+        if double:
+            self._finish(1, f'{double[0]}: {self.count_publishers(double[0])} nodes publish it; another deployment runs here, stop one')
+        elif missing:
             self._waiting_for = f'{missing[0]}: nobody publishes it; see the logs of the nodes'
             self._report('waiting for nodes', detail=missing[0])
         elif self._mode is Mode.ESTOP:

@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+import rclpy
 
+from mile_bringup.cli_deploy import refuse_a_second
 from mile_bringup.errors import UsageError
+from mile_bringup.graph import NodeSpec
 from mile_bringup.isolation import claim_domain, lock_run
+from mile_bringup.monitor import Monitor
 
 
 def test_each_deployment_gets_a_domain_of_its_own_and_gives_it_back() -> None:
@@ -43,3 +47,20 @@ def test_a_run_is_worked_on_by_one_at_a_time(tmp_path: Path) -> None:
         lock_run(tmp_path)
     os.close(lock)
     os.close(lock_run(tmp_path))
+
+
+@pytest.mark.ros
+def test_a_second_deployment_is_found_by_its_nodes_where_no_claim_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    context = rclpy.Context()
+    context.init(domain_id=57)
+    mine = [NodeSpec('mile_teleop', 'teleop_node', 'teleop_node', 'first'), NodeSpec('mile_sim', 'sim_node', 'sim_node', 'first')]
+    with Monitor(domain=57, namespace='first') as monitor:
+        refuse_a_second(monitor, mine, 57, seconds=0.5)
+        first = rclpy.create_node('teleop_node', namespace='first', context=context)
+        with pytest.raises(UsageError, match="another deployment runs in ROS domain 57, namespace 'first': teleop_node; stop it"):
+            refuse_a_second(monitor, mine, 57, seconds=20.0)
+        other = [NodeSpec('mile_teleop', 'teleop_node', 'teleop_node', 'second')]
+        refuse_a_second(monitor, other, 57, seconds=0.5)
+    first.destroy_node()
+    context.try_shutdown()
