@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mile_bringup import cli_bench_live
 from mile_bringup.cli_common import Report, absolute, number, whole
 from mile_learner.bench import cli as comparison
 
@@ -35,6 +36,7 @@ def add(verbs: Any) -> None:
     files.set_defaults(run=_files)
     for command in (files, invariants, latency, vision):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
+    cli_bench_live.add(commands)
     kinematics = commands.add_parser('kinematics', help="the arms' kinematics against the Modern Robotics library, and the time of a solve")
     kinematics.add_argument('--poses', type=whole(10), default=10_000, metavar='N', help='random poses per arm (default: 10000)')
     kinematics.add_argument('--json', action='store_true', help='one JSON object on standard output')

@@ -1,0 +1,41 @@
+"""A run to break: with a policy and a simulated operator that were never trained, for nothing but their timing counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mile_bringup.deployment import Deployment
+from mile_bringup.graph import operator_dir
+from mile_bringup.run_setup import open_run, write_task_file
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.layout import layout_width
+from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.run_folder import Run
+from mile_sim.expert import ExpertConfig
+from mile_sim.operator import Operator, OperatorConfig, save_operator
+
+FIRST = 'v000'
+
+
+def make_run(path: Path, options: Mapping[str, Any]) -> tuple[Run, Deployment]:
+    """A new run in `path`, its first policy flying.
+
+    Raises:
+        ConfigError: options out of range.
+    """
+    run, deployment = open_run(path, options)
+    task = deployment.resolved_task()
+    torch.manual_seed(deployment.seed)
+    architecture = Architecture(input_dim=task.history * layout_width(task.observation_layout), action_dim=4, hidden=(16,))
+    manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')
+    Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest).save(run.version_path(FIRST))
+    run.promote(FIRST)
+    operator_dir(path).mkdir()
+    operator = Operator(OperatorConfig(c=0.0, sigma=3.0), GaussianPolicy(architecture), ExpertConfig(), history=task.history)
+    save_operator(operator, operator_dir(path))
+    write_task_file(run)
+    return run, deployment

@@ -1,0 +1,158 @@
+"""The faults bench: its arithmetic, its short form over real processes, and in the same graph whether the security policy is complete."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sensor_msgs.msg import Joy
+
+from mile_bringup.cli import main
+from mile_bringup.deployment import config_dir
+from mile_bringup.errors import UsageError
+from mile_bringup.faults.bench import LIVE_OPTIONS, NAMES, QUICK, chosen, report
+from mile_bringup.faults.clock import step_the_clock
+from mile_bringup.faults.inputs import INPUT_FAULTS, strike
+from mile_bringup.faults.kills import NODES
+from mile_bringup.faults.live import LINKS, TRUE, Link, Live, live
+from mile_bringup.faults.outcome import ENDED, HOLD, UNHARMED, Outcome
+from mile_bringup.faults.stage import make_run
+from mile_bringup.graph import nodes
+from mile_ros.qos import SENSOR
+
+DOMAIN = '57'
+SHORT = ('pad unplugged in a takeover', 'policy says NaN', 'joint states silent')
+
+
+def test_a_fault_that_misses_no_goal_misses_none() -> None:
+    assert not Outcome('x', HOLD, hold_ms=500.0, limit_ms=550.0, resumed=True, told='hold: pad').missed()
+    assert not Outcome('x', UNHARMED, resumed=True).missed()
+
+
+@pytest.mark.parametrize(
+    ('outcome', 'said'),
+    [
+        (Outcome('x', HOLD, hold_ms=600.0, limit_ms=550.0, told='hold'), 'the arm moved for 600 ms, limit 550 ms'),
+        (Outcome('x', HOLD, policy_commands_after=1, told='hold'), '1 commands of the policy when it was not to command'),
+        (Outcome('x', ENDED, steps_lost=11, steps_lost_limit=10, told='ended'), '11 steps lost, limit 10'),
+        (Outcome('x', ENDED, committed_lost=1, told='ended'), '1 whole episodes lost'),
+        (Outcome('x', ENDED, resumed=False, told='ended'), 'it did not go on'),
+        (Outcome('x', ENDED), 'nobody was told'),
+        (Outcome('x', ENDED, orphans=2, told='ended'), '2 orphans'),
+        (Outcome('x', ENDED, stale_locks=1, told='ended'), '1 stale locks'),
+        (Outcome('x', UNHARMED, violations=['I3 violated: here']), 'I3 violated: here'),
+    ],
+)
+def test_every_goal_can_be_missed(outcome: Outcome, said: str) -> None:
+    assert outcome.missed() == [said]
+    summary = report([outcome])
+    assert summary.code == 1
+    assert json.dumps(summary.data)
+    assert f'x: {said}' in summary.text
+
+
+def test_every_node_of_the_graph_is_killed_in_every_mode(tmp_path: Path) -> None:
+    _, deployment = make_run(tmp_path / 'run', LIVE_OPTIONS)
+    assert {node.name for node in nodes(deployment, tmp_path / 'run')} == set(NODES) - {'deploy'}
+    for moment in ('in a takeover', 'while the policy drives', 'in training'):
+        assert {f'kill {name} {moment}' for name in NODES} <= set(NAMES)
+
+
+def test_faults_are_chosen_by_a_part_of_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert chosen([], quick=False) == list(NAMES)
+    assert chosen([], quick=True) == sorted(QUICK, key=NAMES.index)
+    assert chosen(['camera'], quick=False) == ['camera silent', 'camera black']
+    with pytest.raises(UsageError, match="--only: got 'nothing like it', expected a part of one of: clock set"):
+        chosen(['nothing like it'], quick=False)
+    assert main(['bench', 'faults', '--only', 'clock set', '--json']) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data['faults'], data['goals_missed']) == (1, 0)
+
+
+def test_a_clock_that_is_set_does_no_harm() -> None:
+    assert not step_the_clock().missed()
+
+
+# ---------------------------------------------------------------- the live graph
+
+
+@pytest.fixture(scope='module')
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Every node of a deployment; the simulated operator's pad is not heard, for the test presses it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', DOMAIN)
+        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        patch.setenv('ROS_PYTHON_CHECK_FIELDS', '1')
+        run, deployment = make_run(tmp_path_factory.mktemp('faults') / 'run', LIVE_OPTIONS)
+        with live(run, deployment, links=(*LINKS, UNHEARD), absent=()) as running:
+            yield running
+
+
+UNHEARD = Link('operator_node', 'joy', Joy, SENSOR)
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize('name', SHORT)
+def test_short_form(stage: Live, name: str) -> None:
+    stage.links['joy'].spoil = lambda _: None
+    (fault,) = (fault for fault in INPUT_FAULTS if fault.name == name)
+    outcome = strike(stage, fault)
+    assert outcome.hold_ms is not None
+    # how many milliseconds it takes depends on how busy the machine is; that the arm stands still long before the fault is over does not
+    outcome.limit_ms = 0.75e3 * fault.lasts_s
+    outcome.violations = [violation for violation in outcome.violations if not violation.startswith('I5')]
+    assert not outcome.missed()
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_security_policy_is_complete_and_allows_nothing_else(stage: Live) -> None:
+    stage.begin(takeover=False)
+    allowed, node = _policy(), stage.witness.node
+    for name in sorted(set(NODES) - {'deploy'}):
+        found = {
+            'publish': node.get_publisher_names_and_types_by_node(name, '/mile'),
+            'subscribe': node.get_subscriber_names_and_types_by_node(name, '/mile'),
+            'reply': node.get_service_names_and_types_by_node(name, '/mile'),
+            'request': node.get_client_names_and_types_by_node(name, '/mile'),
+        }
+        got = {what: {topic.removesuffix(TRUE) for topic, _ in topics} for what, topics in found.items()}
+        for what, topics in got.items():
+            expected = {topic for topic in allowed[name][what] if not _other_hardware(name, topic)}
+            assert topics == expected, f'{name}: {what}'
+
+
+def _other_hardware(node: str, topic: str) -> bool:
+    """What is allowed for a real arm, or for a policy that looks, and not used by this graph."""
+    looks = node == 'policy_node' and topic == '/mile/camera/image/compressed'
+    return topic.startswith('/wx250s/') or looks or (node == 'arm_node' and topic == '/mile/teleop_status')
+
+
+def _policy() -> dict[str, dict[str, set[str]]]:
+    """By node: what it may publish, subscribe, reply and request, in full names; actions as the topics and services they consist of."""
+    common = ET.parse(config_dir() / 'security_common.xml').getroot()
+    allowed = {}
+    for profile in ET.parse(config_dir() / 'security_policy.xml').iter('profile'):
+        name = profile.attrib['node']
+        sets: dict[str, set[str]] = {what: set() for what in ('publish', 'subscribe', 'reply', 'request')}
+        for group in [*common, *profile]:
+            for what, verdict in group.attrib.items():
+                names = {_resolve(entry.text or '', name) for entry in group if verdict == 'ALLOW'}
+                if group.tag == 'actions':
+                    messages, services = ('publish', 'reply') if what == 'execute' else ('subscribe', 'request')
+                    sets[messages] |= {f'{one}/_action/{part}' for one in names for part in ('feedback', 'status')}
+                    sets[services] |= {f'{one}/_action/{part}' for one in names for part in ('send_goal', 'get_result', 'cancel_goal')}
+                elif what in sets:
+                    sets[what] |= names
+        allowed[name] = sets
+    return allowed
+
+
+def _resolve(text: str, node: str) -> str:
+    return text if text.startswith('/') else f'/mile/{node}/{text[2:]}' if text.startswith('~/') else f'/mile/{text}'
