@@ -34,6 +34,7 @@ from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 from mile_teleop.arbiter_config import ArbiterConfig
+from mile_teleop.recording import RECORDING_FAILED
 
 HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
 """Topics that have a publisher once the nodes are up."""
@@ -286,6 +287,10 @@ class SessionNode(Node):
             self._start_pressed = True
         elif event.type == Event.BUTTON_RETRAIN:
             self._retrain = True
+        elif event.type == RECORDING_FAILED:
+            # nothing may be executed that is not recorded: with this node the deployment ends, and the arm holds
+            self._finish(1, f'{event.detail}; free the disk, then resume')
+            return
         if self._episode is not None and self._poll == self._poll_end:
             self._episode.on_event(event.type)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import rclpy
 import yaml
+from mile_msgs.msg import Event
 
 from mile_bringup.graph import task_file
 from mile_bringup.run_setup import open_run, write_task_file
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
+from mile_ros.qos import RECORD
+from mile_teleop.recording import RECORDING_FAILED
 
 pytestmark = pytest.mark.ros
 ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': '81', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1'}
@@ -62,3 +67,25 @@ def test_a_complete_run_ends_with_exit_code_0_after_promoting_what_was_trained(r
     assert result.returncode == 0, result.stderr
     assert run.current() == 'v001'
     assert [(record['iteration'], record['trained_version']) for record in run.metrics()] == [(0, 'v001')]
+
+
+def test_an_episode_that_cannot_be_recorded_ends_the_session(run: Run) -> None:
+    context = rclpy.Context()
+    context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node = rclpy.create_node('recorder_node', context=context)
+    events = node.create_publisher(Event, 'event', RECORD)
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(0.1):
+            events.publish(Event(type=RECORDING_FAILED, detail='the episode cannot be written (disk)'))
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    result = session_node(run, startup_timeout_s=60.0)
+    over.set()
+    teller.join()
+    node.destroy_node()
+    context.try_shutdown()
+    assert result.returncode == 1
+    assert 'the episode cannot be written (disk); free the disk, then resume' in result.stderr

@@ -28,7 +28,7 @@ from mile_ros.stamps import to_stamp
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.errors import BagError, RefusedError, TeleopError
 from mile_teleop.message_types import load_types
-from mile_teleop.recording import STEP_TYPE, Recording
+from mile_teleop.recording import RECORDING_FAILED, STEP_TYPE, Recording
 
 RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
     ('step', Step, RECORD, True),
@@ -72,6 +72,7 @@ class RecorderNode(Node):
         self._latched: dict[str, bytes] = {}
         self._ignored_steps = 0
         self._told = 0
+        self._failed = False
         self._events = self.create_publisher(Event, 'event', RECORD)
         subscriptions = {}
         for name, message_type, qos, essential in RECORDED:
@@ -104,6 +105,9 @@ class RecorderNode(Node):
             self._latched[topic.name] = data
         belongs = self._recording is not None and self._recording.take(topic.name, data, time.time_ns())
         self._ignored_steps += topic.type == STEP_TYPE and not belongs
+        if self._recording is not None and self._recording.failure and not self._failed:
+            self._failed = True
+            self._warn(self._recording, f'the episode {self._recording.failure}', RECORDING_FAILED)
         self._go_on_closing()
 
     def _on_missed(self, topic: Topic, info: QoSMessageLostInfo) -> None:
@@ -134,7 +138,7 @@ class RecorderNode(Node):
         except TeleopError as error:
             response.message = str(error)
             return response
-        self._told = 0
+        self._told, self._failed = 0, False
         for topic, data in self._latched.items():
             self._recording.take(topic, data, time.time_ns())
         response.accepted = True
@@ -176,9 +180,9 @@ class RecorderNode(Node):
         except BagError as error:
             return str(error)
 
-    def _warn(self, recording: Recording, detail: str) -> None:
+    def _warn(self, recording: Recording, detail: str, kind: str = Event.WARNING) -> None:
         self.get_logger().warning(detail)
-        message = Event(type=Event.WARNING, episode_id=recording.episode_id, index=recording.steps, detail=detail)
+        message = Event(type=kind, episode_id=recording.episode_id, index=recording.steps, detail=detail)
         message.header.stamp = to_stamp(time.time())
         self._events.publish(message)
 

@@ -16,6 +16,8 @@ from mile_teleop.message_types import decode, encode
 
 STEP_TYPE = 'mile_msgs/msg/Step'
 EVENT_TYPE = 'mile_msgs/msg/Event'
+RECORDING_FAILED = 'recording_failed'
+"""Type of the event (mile_msgs/Event) that tells that the disk failed: what is executed from now on is in no bag."""
 
 
 class Recording:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from mile_learner.step import Mode, Source
 from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_stamp
 from mile_teleop.pad import Button
+from mile_teleop.recording import RECORDING_FAILED
 
 from .rig import CONFIG_FOLDER, MAPPING
 
@@ -48,6 +50,7 @@ class World:
 
     def __init__(self, *nodes: tuple[str, list[str]]) -> None:
         self._processes = [subprocess.Popen([*command(node), '--ros-args', '-r', '__ns:=/mile', *arguments]) for node, arguments in nodes]
+        self._names = [node for node, _ in nodes]
         self._context = Context()
         self._context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
         self.node = rclpy.create_node('world', namespace='mile', context=self._context)
@@ -70,6 +73,9 @@ class World:
         self.policy_alive = True
         self.pad: tuple[tuple[Button, ...], tuple[float, float, float]] = ((), (0.0, 0.0, 0.0))
         self.node.create_timer(0.04, self._live)
+
+    def pid(self, node: str) -> int:
+        return self._processes[self._names.index(node)].pid
 
     def close(self) -> None:
         for process in self._processes:
@@ -277,6 +283,22 @@ def test_what_is_not_whole_is_set_aside_and_what_is_discarded_is_gone(world: Wor
     assert 'no bag is open' in world.call(CloseBag, 'close_bag').message
     for text, words in (('[]', 'expected an object'), ('{', 'is not JSON')):
         assert words in world.call(OpenBag, 'open_bag', path=str(tmp_path / 'x'), episode_id='x', metadata_json=text).message
+
+
+def test_a_disk_that_is_full_is_told_at_once(world: World, tmp_path: Path) -> None:
+    world.open(tmp_path / 'full', 'full')
+    world.start('full')
+    world.run(2)
+    pid = world.pid('recorder_node')
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (512, hard))
+    try:
+        world.until(lambda: any(event.type == RECORDING_FAILED for event in world.all(Event)), 'a word about the disk')
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    (told,) = (event for event in world.all(Event) if event.type == RECORDING_FAILED)
+    assert 'cannot be written' in told.detail
+    assert told.episode_id == 'full'
 
 
 def test_a_node_refuses_a_bad_configuration_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

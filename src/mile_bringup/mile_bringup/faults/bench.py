@@ -17,13 +17,13 @@ from tqdm import tqdm
 from mile_bringup.cli_common import Report, finite, table
 from mile_bringup.errors import UsageError
 from mile_bringup.faults.clock import CLOCK_STEP, step_the_clock
-from mile_bringup.faults.inputs import DISK_FULL, INPUT_FAULTS, fill_the_disk, strike
+from mile_bringup.faults.inputs import INPUT_FAULTS, strike
 from mile_bringup.faults.kills import STRIKES, Kills
 from mile_bringup.faults.live import live
 from mile_bringup.faults.outcome import Outcome
 from mile_bringup.faults.stage import make_run
 
-NAMES = (CLOCK_STEP, *(fault.name for fault in INPUT_FAULTS), DISK_FULL.name, *(strike.name for strike in STRIKES))
+NAMES = (CLOCK_STEP, *(fault.name for fault in INPUT_FAULTS), *(strike.name for strike in STRIKES))
 QUICK = ('pad unplugged in a takeover', 'policy hangs', 'kill recorder_node in a takeover')
 LIVE_OPTIONS = {'iterations': 1, 'episodes': 1000, 'speed': 2.0, 'time_limit': 3600.0}
 HEADERS = ('fault', 'n', 'hold [ms]', 'limit', 'commands', 'steps lost', 'went on', 'orphans', 'locks', 'missed')
@@ -71,12 +71,12 @@ def measure(only: Sequence[str], repeats: int, *, quick: bool, out: Path | None)
         for name in names:
             if name == CLOCK_STEP:
                 take(step_the_clock())
-        faults = [fault for fault in (*INPUT_FAULTS, DISK_FULL) if fault.name in names]
+        faults = [fault for fault in INPUT_FAULTS if fault.name in names]
         if faults:
             run, deployment = make_run(folder / 'live', LIVE_OPTIONS)
             with live(run, deployment) as stage:
                 for fault in faults * repeats:
-                    take(fill_the_disk(stage) if fault is DISK_FULL else strike(stage, fault))
+                    take(strike(stage, fault))
         strikes = [strike for strike in STRIKES if strike.name in names]
         if strikes:
             Kills(folder, strikes * repeats).outcomes(take)

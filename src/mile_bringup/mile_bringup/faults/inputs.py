@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from mile_bringup import invariant_report
 from mile_bringup.deployment import config_dir
 from mile_bringup.errors import BringupError
 from mile_bringup.faults.live import FLOOD_PER_MESSAGE, Live
-from mile_bringup.faults.outcome import HOLD, TOLD, UNHARMED, Outcome
+from mile_bringup.faults.outcome import HOLD, UNHARMED, Outcome
 from mile_learner.bags import read_episode
 from mile_learner.errors import LearnerError
 from mile_learner.step import Mode
 from mile_policy_node.arm import ArmConfig
 from mile_sim.eyes import JPEG_QUALITY, SIZE, compress
 from mile_teleop.arbiter_config import ArbiterConfig
-from mile_teleop.salvage import salvage
 
 Act = Callable[[Live], object]
 TELEOP = ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml')
@@ -94,16 +92,6 @@ def _lost(_: Any) -> None:
     """Nothing is passed on."""
 
 
-def _quota(limit: int) -> Act:
-    """The recorder may not write files longer than this [bytes]: to it the disk is full."""
-
-    def set_it(live: Live) -> None:
-        _, hard = resource.prlimit(live.pids['recorder_node'], resource.RLIMIT_FSIZE)
-        resource.prlimit(live.pids['recorder_node'], resource.RLIMIT_FSIZE, (limit, hard))
-
-    return set_it
-
-
 def _source(name: str, expected: str, topic: str, spoil: Callable[[Any], Any], **options: Any) -> InputFault:
     return InputFault(name, expected, _link(topic, spoil), _link(topic, None), **options)
 
@@ -135,7 +123,6 @@ INPUT_FAULTS = (
     _source('camera silent', UNHARMED, CAMERA, _lost),
     _source('camera black', UNHARMED, CAMERA, _changed(data=BLACK)),
 )
-DISK_FULL = InputFault('disk full while recording', TOLD, _quota(100_000), _quota(resource.RLIM_INFINITY))
 
 
 def strike(live: Live, fault: InputFault) -> Outcome:
@@ -164,26 +151,6 @@ def strike(live: Live, fault: InputFault) -> Outcome:
         outcome.violations += invariant_report.warnings(path)
     except LearnerError as error:
         outcome.violations.append(str(error))
-    return outcome
-
-
-def fill_the_disk(live: Live) -> Outcome:
-    """The recorder's disk is full in the midst of an episode; when there is space again, the next attempt at it is whole."""
-    witness, fault = live.witness, DISK_FULL
-    episode = live.begin(takeover=False)
-    fault.inject(live)
-    witness.wait(0.1)
-    steps, begun = witness.steps[episode], time.monotonic()
-    witness.until(lambda: witness.said(begun) or witness.episode_id != episode, 'a word about the full disk', 60.0)
-    outcome = Outcome(fault.name, TOLD, told=witness.said(begun))
-    outcome.steps_lost_limit = round(1.0 / live.period_s)
-    path = live.end() if witness.episode_id == episode else live.run.path / episode.rpartition('/')[0]
-    fault.lift(live)
-    torn = max(path.parent.glob(f'{path.name}.torn-*'), key=lambda one: one.stat().st_mtime)
-    outcome.steps_lost = max(0, steps - salvage(torn).steps)
-    outcome.resumed = live.begin(takeover=False) != ''
-    path = live.end()
-    outcome.violations = invariant_report.warnings(path)
     return outcome
 
 

@@ -54,12 +54,14 @@ class Strike:
         victim: name of the process.
         moment: AUTONOMOUS, TAKEOVER, BEFORE_TRAINING (in the episode before it), TRAINING or PROMOTION.
         act: what is done to the process, given its id.
+        says: what the command's last line must name; by default the victim.
     """
 
     name: str
     victim: str
     moment: str
     act: Callable[[int], object]
+    says: str = ''
 
     @property
     def moves(self) -> bool:
@@ -84,9 +86,10 @@ def _no_memory(pid: int) -> None:
 STRIKES = (
     *(Strike(f'kill {node} in a takeover', node, TAKEOVER, _kill) for node in NODES),
     *(Strike(f'kill {node} while the policy drives', node, AUTONOMOUS, _kill) for node in NODES),
+    Strike('disk full while recording', 'recorder_node', AUTONOMOUS, _no_disk, 'cannot be written'),
     *(Strike(f'kill {node} in training', node, TRAINING, _kill) for node in NODES),
-    Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk),
-    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory),
+    Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, 'cannot be written'),
+    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, 'memory'),
     *(Strike(f'kill {node} in promotion', node, PROMOTION, _kill) for node in ('learner_node', 'session_node', DEPLOY)),
 )
 
@@ -189,8 +192,7 @@ class Kills:
         said = deployed.last_words()
         if strike.victim == DEPLOY:
             return f'killed by {signal.Signals(-(deployed.code or 0)).name}'
-        useful = strike.victim in said or 'train' in said
-        return said if useful and 'resume with' in said else ''
+        return said if (strike.says or strike.victim) in said and 'resume with' in said else ''
 
     def _stale_locks(self, run: Run) -> int:
         free = 0

@@ -8,8 +8,6 @@ HOLD = 'hold'
 """The arm stands still until the fault is over."""
 UNHARMED = 'unharmed'
 """Nothing that matters happens."""
-TOLD = 'told'
-"""A person learns of it; nothing that was recorded is lost."""
 ENDED = 'ended'
 """The deployment ends, and is to be resumed by the command that started it."""
 TRAINING_ENDED = 'training ended'
@@ -22,7 +20,7 @@ class Outcome:
 
     Attributes:
         fault: its name.
-        expected: HOLD, UNHARMED, TOLD, ENDED or TRAINING_ENDED.
+        expected: HOLD, UNHARMED, ENDED or TRAINING_ENDED.
         hold_ms: from the fault to the last target that the arm's motors got before they stood still [ms]; None where they need not.
         limit_ms: how long that may take: the time-out of the source that failed and one tick [ms]; None where nothing says so.
         policy_commands_after: commands of the policy when it was no longer to command: after the limit; in a takeover from the fault on.
