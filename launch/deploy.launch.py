@@ -22,6 +22,7 @@ from launch import Action, LaunchContext, LaunchDescription
 from mile_bringup import fake_hardware, graph
 from mile_bringup.cli_options import option_words
 from mile_bringup.deployment import Deployment
+from mile_bringup.processes import enclave
 
 OPTIONS = dataclasses.fields(Deployment)
 
@@ -79,6 +80,7 @@ def _render(node: graph.NodeSpec) -> Node:
         namespace=node.namespace,
         parameters=[dict(node.parameters), *node.params_files],
         remappings=list(node.remappings),
+        ros_arguments=['--enclave', enclave(node.namespace, node.name)],
         output='screen',
         on_exit=Shutdown(reason=f'{node.name} ended') if node.required else None,
     )

@@ -13,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
 from mile_bringup.graph import NodeSpec
+from mile_bringup.processes import enclave
 from mile_ros import qos
 
 
@@ -23,7 +24,7 @@ class Monitor:
         self.status: dict[str, Any] = {}
         """The newest session status; empty until the session reports."""
         self._context = rclpy.Context()
-        self._context.init(domain_id=domain)
+        self._context.init(args=['--ros-args', '--enclave', enclave(namespace, 'monitor')], domain_id=domain)
         self._node = rclpy.create_node(
             'monitor', namespace=namespace, context=self._context, enable_rosout=False, start_parameter_services=False
         )

@@ -36,8 +36,14 @@ def node_command(node: NodeSpec, config_dir: Path) -> Command:
     write_atomically(parameters, yaml.safe_dump(content, sort_keys=False).encode())
     remappings = (('__node', node.name), ('__ns', f'/{node.namespace}'), *node.remappings)
     arguments = [part for source, target in remappings for part in ('-r', f'{source}:={target}')]
+    arguments += ['--enclave', enclave(node.namespace, node.name)]
     arguments += [part for file in (str(parameters), *node.params_files) for part in ('--params-file', file)]
     return Command(node.name, (str(executable), '--ros-args', *arguments), node.required)
+
+
+def enclave(namespace: str, name: str) -> str:
+    """Where a node's keys are in an SROS 2 keystore, if security is on; see config/security_policy.xml."""
+    return f'/{namespace}/{name}'
 
 
 def node_environment(environment: Mapping[str, str], *, domain: int, log_dir: Path) -> dict[str, str]:

@@ -96,7 +96,7 @@ def test_a_nodes_process_gets_its_parameters_by_file(tmp_path: Path, monkeypatch
     command = processes.node_command(node, tmp_path / 'config')
     parameters = tmp_path / 'config/a_node.yaml'
     assert command.argv == (
-        *(str(executable), '--ros-args', '-r', '__node:=a_node', '-r', '__ns:=/ns', '-r', 'a:=b'),
+        *(str(executable), '--ros-args', '-r', '__node:=a_node', '-r', '__ns:=/ns', '-r', 'a:=b', '--enclave', '/ns/a_node'),
         *('--params-file', str(parameters), '--params-file', 'more.yaml'),
     )
     assert yaml.safe_load(parameters.read_text()) == {'/ns/a_node': {'ros__parameters': {'x': 1.5}}}
@@ -212,4 +212,5 @@ def test_the_launch_file_renders_the_same_graph(launch_file: Any, tmp_path: Path
     ]
     assert [node.kwargs['parameters'] for node in rendered] == [[dict(node.parameters)] for node in nodes]
     assert all(node.kwargs['on_exit'].kind == 'Shutdown' for node in rendered)
+    assert {node.kwargs['ros_arguments'][1] for node in rendered} == {f'/mile/{node.name}' for node in nodes}
     assert [action.kind for action in on_exit(types.SimpleNamespace(returncode=2), context)] == ['Shutdown']
