@@ -61,36 +61,60 @@ def log_intervention_probability(
 
 
 class _LogDecision(torch.autograd.Function):
-    """ln Σ_k w_k Φ(±(M/2 − x_k − c)/σ) and its derivative by M, the mean of ±φ/Φ/(2σ) over the nodes, each weighed by its term."""
+    """ln Σ_k w_k Φ(±(M/2 − x_k − c)/σ); its derivative by M is the mean of ±φ/Φ/(2σ) over the nodes, each weighed by its term."""
 
     @staticmethod
-    def forward(ctx: Any, m: Tensor, intervening: Tensor, c: float, sigma: float, x: Tensor, log_w: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        mean: Tensor,
+        log_std: Tensor,
+        mental_mean: Tensor,
+        mental_log_std: Tensor,
+        intervening: Tensor,
+        c: float,
+        sigma: float,
+        nodes: int,
+    ) -> Tensor:
+        x, log_w = _laguerre(nodes, mean.shape[-1])
+        inverse = torch.exp(-log_std)
+        scaled = (mental_mean - mean) * inverse
+        summands = torch.exp(2 * (mental_log_std - log_std)), scaled.square()
+        m = (summands[0] + summands[1]).sum(dim=-1)
         scale = (2 * intervening.double() - 1) / sigma
         z = (m.double() / 2 - (x + c).unsqueeze(-1)) * scale
         terms = torch.special.log_ndtr(z).add_(log_w.unsqueeze(-1))
         largest = terms.amax(dim=0)
         weights = terms.sub_(largest).exp_()
-        total = weights.sum(dim=0)
+        total: Tensor = weights.sum(dim=0)
         mills = torch.special.erfcx(z.mul_(-math.sqrt(0.5)))
-        ctx.save_for_backward((weights.div_(mills).sum(dim=0) / total * (scale / math.sqrt(2 * math.pi))).to(m.dtype))
+        slope = (weights.div_(mills).sum(dim=0) / total * scale).mul_(math.sqrt(2 / math.pi))  # twice that by M
+        ctx.save_for_backward(slope.to(m.dtype).unsqueeze(-1), scaled.mul_(inverse), *summands)
         return total.log_().add_(largest)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return gradient.to(slope.dtype) * slope, None, None, None, None, None
+        slope, by_mental_mean, ratio, squared = ctx.saved_tensors
+        slope = slope * gradient.to(slope.dtype).unsqueeze(-1)
+        by_mental_mean, by_mental_log_std = by_mental_mean * slope, ratio * slope
+        return -by_mental_mean, -(squared * slope + by_mental_log_std), by_mental_mean, by_mental_log_std, None, None, None, None
 
 
-def log_decision_probability(m: Tensor, intervening: Tensor, dim: int, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> Tensor:
-    """ln p(ν|s) of the ν that was seen, float64 (B,): one of the two of `log_intervention_probability`, at a fraction of its cost.
+def log_decision_probability(
+    mean: Tensor,
+    log_std: Tensor,
+    mental_mean: Tensor,
+    mental_log_std: Tensor,
+    intervening: Tensor,
+    c: float,
+    sigma: float,
+    nodes: int = DEFAULT_NODES,
+) -> Tensor:
+    """ln p(ν|s) of the ν (B,) that was seen, of two diagonal Gaussians, (B, d) each -> float64 (B,).
 
-    Args:
-        m: discrepancy M(s), (B,); the only one with a gradient.
-        intervening: ν, (B,).
-        dim, c, sigma, nodes: as of `log_intervention_probability`.
+    It is one of the two of `log_intervention_probability`, of the discrepancy of the Gaussians, at a fraction of the cost: for training.
     """
-    result: Tensor = _LogDecision.apply(m, intervening, c, sigma, *_laguerre(nodes, dim))
+    result: Tensor = _LogDecision.apply(mean, log_std, mental_mean, mental_log_std, intervening, c, sigma, nodes)
     return result
 
 

@@ -8,10 +8,11 @@ every log-probability and with it the meaning of c and σ.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mile_learner.architecture import Architecture as Architecture
 from mile_learner.intervention import DEFAULT_NODES, discrepancy, log_decision_probability, log_intervention_probability
@@ -40,7 +41,7 @@ class Gaussian(NamedTuple):
         self, expected: Gaussian, intervening: Tensor, c: float, sigma: float, nodes: int = DEFAULT_NODES
     ) -> Tensor:
         """ln p(ν|s) of the ν (B,) that was seen, float64 (B,); see `mile_learner.intervention`."""
-        return log_decision_probability(discrepancy(*self, *expected), intervening, self.mean.shape[-1], c, sigma, nodes)
+        return log_decision_probability(*self, *expected, intervening, c, sigma, nodes)
 
 
 class GaussianPolicy(Policy):
@@ -64,5 +65,23 @@ def bounded(raw: Tensor, low: float, high: float) -> Tensor:
 
 def negative_log_likelihood(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
     """−ln N(actions; mean, exp(log_std)²) summed over action dimensions, (B, d) each -> (B,)."""
-    z = (actions - mean) * torch.exp(-log_std)
-    return (z.square() / 2 + log_std + math.log(2 * math.pi) / 2).sum(dim=-1)
+    result: Tensor = _NegativeLogLikelihood.apply(mean, log_std, actions)
+    return result
+
+
+class _NegativeLogLikelihood(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+        inverse = torch.exp(-log_std)
+        z = (actions - mean) * inverse
+        squared = z.square()
+        ctx.save_for_backward(z.mul_(inverse), squared)
+        return torch.add(log_std, squared, alpha=0.5).sum(dim=-1).add_(mean.shape[-1] * math.log(2 * math.pi) / 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        by_action, squared = ctx.saved_tensors
+        column = gradient.unsqueeze(-1)
+        by_action = by_action * column
+        return -by_action, torch.addcmul(column, squared, column, value=-1), by_action

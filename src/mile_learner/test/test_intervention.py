@@ -82,14 +82,17 @@ def test_gradients_are_those_of_the_function() -> None:
 
 @pytest.mark.parametrize(('c', 'sigma'), [(6.0, 3.0), (70.0, 100.0), (1.0, 0.2)])
 def test_the_probability_of_what_was_seen_is_one_of_both_with_its_gradient(c: float, sigma: float) -> None:
-    m = torch.tensor([0.0, 1.0, 7.0, 1e2, 1e3, 1e4] * 2, dtype=torch.float64, requires_grad=True)
-    nu = torch.arange(12) < 6
-    seen, both = log_decision_probability(m, nu, 4, c, sigma), torch.where(nu, *log_intervention_probability(m, 4, c, sigma))
+    parameters = gaussians(48, 4, seed=6)
+    parameters[2].add_(torch.tensor([0.0, 0.3, 1.0, 2.0, 4.0, 8.0], dtype=torch.float64).repeat(8).unsqueeze(-1))
+    parameters = tuple(t.requires_grad_() for t in parameters)
+    nu = torch.arange(48) % 12 < 6
+    seen = log_decision_probability(*parameters, nu, c, sigma)
+    both = torch.where(nu, *log_intervention_probability(discrepancy(*parameters), 4, c, sigma))
     assert torch.allclose(seen, both, rtol=1e-12)
-    assert torch.allclose(*(torch.autograd.grad(values.sum(), m)[0] for values in (seen, both)), rtol=1e-6)
-    assert torch.autograd.gradcheck(
-        lambda m: log_decision_probability(m, nu[3:9], 4, c, sigma), (m.detach()[[0, 1, 2, 0, 1, 2]].requires_grad_(),)
-    )
+    for one, other in zip(*(torch.autograd.grad(values.sum(), parameters) for values in (seen, both)), strict=True):
+        assert torch.allclose(one, other, rtol=1e-6)
+    near = tuple(t.requires_grad_() for t in gaussians(8, 4, seed=6))
+    assert torch.autograd.gradcheck(lambda *p: log_decision_probability(*p, nu[2:10], c, sigma), near)
 
 
 def test_probability_grows_with_the_discrepancy() -> None:

@@ -66,6 +66,8 @@ def test_negative_log_likelihood_is_that_of_scipy() -> None:
     mean, log_std, actions = torch.randn(3, 5, 4).unbind()
     expected = -np.sum(norm.logpdf(actions.numpy(), mean.numpy(), log_std.exp().numpy()), axis=-1)
     assert np.allclose(negative_log_likelihood(mean, log_std, actions).numpy(), expected, rtol=1e-4)
+    doubles = [x[:3].double().requires_grad_() for x in (mean, log_std, actions)]
+    assert torch.autograd.gradcheck(negative_log_likelihood, doubles)
 
 
 def test_bundle_comes_back_as_it_was_saved(tmp_path: Path, make_bundle: MakeBundle) -> None:

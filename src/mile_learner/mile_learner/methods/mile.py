@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping
+from statistics import fmean
 from typing import ClassVar
 
 import torch
@@ -16,7 +17,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.intervention import discrepancy
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import epochs
-from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses
+from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses, summary
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
 
@@ -68,12 +69,13 @@ class Mile:
         optimizer = adam(parameters, config.learning_rate)
         metrics: dict[str, float] = {}
         for epoch in epochs(config.epochs, optimizer, generator):
-            metrics = {}
+            done: list[Losses] = []
+            norms: list[float] = []
             for batch in trained.minibatches(config.batch_size, generator):
                 losses = mile_losses(policy, mental_model, batch, c=c, sigma=sigma, config=config)
-                norm = descend(optimizer, losses.total, grad_clip)
-                share = len(batch.inputs) / len(trained.inputs)
-                add(metrics, summary(losses) | {'gradient_norm': norm.item()}, weight=share)
+                norms.append(descend(optimizer, losses.total, grad_clip).item())
+                done.append(losses)
+            metrics = {**summary(done), 'gradient_norm': fmean(norms)}
             if progress is not None and not progress(epoch + 1, config.epochs, metrics):
                 raise TrainingCancelled
         if config.mental_model == 'none':
@@ -124,20 +126,3 @@ def fitted(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfi
         m = discrepancy(*human, *expected_robot(human, policy, mental_model, steps, config))
     calibration = calibrate(m, steps.intervening, human.mean.shape[-1])
     return calibration.c, calibration.sigma
-
-
-def summary(losses: Losses) -> dict[str, float]:
-    """The numbers worth watching."""
-    return {
-        'loss': losses.total.item(),
-        'intervention_loss': losses.intervention.item(),
-        'action_loss': losses.action.item(),
-        'predicted_rate': losses.probability.mean().item(),
-        **{name: value.item() for name, value in losses.watched.items()},
-    }
-
-
-def add(sums: dict[str, float], values: Mapping[str, float], *, weight: float) -> None:
-    """Accumulate a weighted mean."""
-    for key, value in values.items():
-        sums[key] = sums.get(key, 0.0) + weight * value

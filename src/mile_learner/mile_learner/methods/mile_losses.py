@@ -42,7 +42,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,21 +142,59 @@ class Batch:
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one batch of B steps; all but `total`, `intervention` and `action` without gradient.
+    """Of B steps.
 
     Attributes:
         total: J.
         intervention: J1.
         action: J2, zero where no step has ν = 1.
-        probability: p(ν=1|s), (B,).
-        watched: the shortcuts of J1: how wide the policy is (mean log-std, or entropy) and how far from the mental model.
+        log_decision: ln p(ν|s) of the ν of the data, (B,).
+        intervening: ν, (B,).
+        human, expected: π and π̂.
     """
 
     total: Tensor
     intervention: Tensor
     action: Tensor
-    probability: Tensor
-    watched: Mapping[str, Tensor]
+    log_decision: Tensor
+    intervening: Tensor
+    human: Gaussian | Categorical
+    expected: Gaussian | Categorical
+
+    @property
+    def probability(self) -> Tensor:
+        """p(ν=1|s), without gradient, (B,)."""
+        likelihood = self.log_decision.detach().exp()
+        return torch.where(self.intervening, likelihood, 1 - likelihood)
+
+
+@torch.no_grad()
+def summary(batches: Sequence[Losses]) -> dict[str, float]:
+    """The numbers worth watching, of all batches of an epoch; at its end, as each costs as much for a batch as for all.
+
+    Among them are the shortcuts of J1: how wide the policy is (mean log-std, or entropy) and how far from the mental model.
+    """
+    sizes = [len(losses.intervening) for losses in batches]
+
+    def together(parts: list[Any]) -> Any:
+        return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
+
+    def mean(values: list[Tensor]) -> float:
+        return float(np.average([value.item() for value in values], weights=sizes))
+
+    human, expected = together([losses.human for losses in batches]), together([losses.expected for losses in batches])
+    if isinstance(human, Categorical):
+        distance = (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2
+        watched = {'entropy': human.entropy(), 'mental_distance': distance}
+    else:
+        watched = {'log_std': human.log_std, 'mental_distance': (expected.mean - human.mean).abs()}
+    return {
+        'loss': mean([losses.total for losses in batches]),
+        'intervention_loss': mean([losses.intervention for losses in batches]),
+        'action_loss': mean([losses.action for losses in batches]),
+        'predicted_rate': torch.cat([losses.probability for losses in batches]).mean().item(),
+        **{name: values.mean().item() for name, values in watched.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -165,7 +203,7 @@ class Model:
 
     Attributes:
         log_decision: ln p(ν|s) of the ν of the data, (B,).
-        action_nll: −ln of a_h given ν = 1, and zero where ν = 0, (B,).
+        action_nll: −ln of a_h given ν = 1, of no meaning where ν = 0, (B,).
     """
 
     log_decision: Tensor
@@ -180,27 +218,23 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     if isinstance(human, Categorical):
         model = discrete_model(human, expected, batch, c, sigma, config)
         counted = len(nu)
-        with torch.no_grad():
-            distance = (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2
-            watched = {'entropy': human.entropy().mean(), 'mental_distance': distance.mean()}
     else:
         model = continuous_model(human, expected, batch, c, sigma, config)
         counted = int(nu.sum())
-        with torch.no_grad():
-            watched = {'log_std': human.log_std.mean(), 'mental_distance': (expected.mean - human.mean).abs().mean()}
     log_decision = model.log_decision
     if config.lapse > 0:
         half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
         log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
-    j1 = -(log_decision * batch.decided).sum() / max(int(batch.decided.sum()), 1)
-    j2 = model.action_nll.sum() / max(counted, 1)
-    likelihood = log_decision.detach().exp()
+    j1 = torch.dot(log_decision, batch.decided.to(log_decision.dtype)) / -max(int(batch.decided.sum()), 1)
+    j2 = torch.dot(model.action_nll, nu.to(model.action_nll.dtype)) / max(counted, 1)
     return Losses(
         total=config.intervention_weight * j1 + (1 - config.intervention_weight) * j2,
         intervention=j1,
         action=j2,
-        probability=torch.where(nu, likelihood, 1 - likelihood),
-        watched=watched,
+        log_decision=log_decision.detach(),
+        intervening=nu,
+        human=human,
+        expected=expected,
     )
 
 
@@ -225,7 +259,7 @@ def continuous_model(human: Gaussian, expected: Gaussian, batch: Batch, c: float
         log_p = log_decision.unsqueeze(-1)  # where ν = 1, and no other step's action counts
         acting = Gaussian(log_p.exp() * human.mean, (log_p + human.log_std).clamp(*RELEASED_LOG_STD))
         log_decision = log_decision.clamp(math.log(RELEASED_P), math.log1p(-RELEASED_P))
-    return Model(log_decision, -acting.log_prob(batch.human_actions) * nu)
+    return Model(log_decision, -acting.log_prob(batch.human_actions))
 
 
 def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
@@ -235,4 +269,4 @@ def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: f
     classes = human.log_classes(expected, c, sigma, joint=joint, released=released)
     log_p = torch.logsumexp(classes[:, :-1], dim=-1)
     chosen = classes.gather(-1, batch.human_actions.long()).squeeze(-1)
-    return Model(torch.where(nu, log_p, classes[:, -1]), (log_p - chosen) * nu)
+    return Model(torch.where(nu, log_p, classes[:, -1]), log_p - chosen)
