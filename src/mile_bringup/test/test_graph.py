@@ -59,9 +59,9 @@ def test_a_pad_that_is_not_there_names_those_that_are() -> None:
 
 
 def test_what_trains_is_checked_before_anything_starts(tmp_path: Path) -> None:
-    nodes = {node.name: node.parameters for node in graph.nodes(Deployment(learner='mile_as_published'), RUN)}
+    nodes = {node.name: node.parameters for node in graph.nodes(Deployment(learner='mile_noted'), RUN)}
     assert nodes['session_node']['method'] == 'mile'
-    assert json.loads(nodes['session_node']['method_options'])['mental_model'] == 'learned'
+    assert json.loads(nodes['session_node']['method_options'])['mental_model'] == 'noted'
     file = tmp_path / 'mine.yaml'
     for content, error, message in (
         ('{method: nile, options: {}}', LearnerError, "method: got 'nile', expected one of mile"),

@@ -17,7 +17,7 @@ def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Ca
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(LearnerError, match='v000: cannot be written .* free the disk'):
+        with pytest.raises(LearnerError, match=r'v000: cannot be written .* free the disk'):
             make_bundle().save(tmp_path / 'v000')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

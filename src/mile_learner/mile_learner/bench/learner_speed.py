@@ -223,8 +223,9 @@ def _train(data: InterventionData, start: Bundle, epochs: int, size: int, loss_o
     generator = torch.Generator().manual_seed(0)
     for _ in range(epochs):
         rows = torch.randperm(len(data), generator=generator)
-        for batch, *labels in zip(*(values[rows].split(size) for values in (inputs, human_action, intervening)), strict=True):
-            descend(optimizer, loss_of(_Batch(policy(batch), mental_model(batch), *labels, generator)), 10.0)
+        shuffled = (values[rows].split(size) for values in (inputs, human_action, intervening))
+        for batch, human, nu in zip(*shuffled, strict=True):
+            descend(optimizer, loss_of(_Batch(policy(batch), mental_model(batch), human, nu, generator)), 10.0)
     return epochs * math.ceil(len(data) / size)
 
 
