@@ -25,3 +25,4 @@ class SessionConfig(Config):
     method_options: str = option('', doc="the method's options, as a JSON object")
     startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
     reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
+    training_silence_s: float = option(60.0, doc='how long the learner may say nothing while it trains [s]', gt=0.0)

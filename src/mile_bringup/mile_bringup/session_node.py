@@ -58,6 +58,7 @@ class SessionNode(Node):
         self._mode: Mode | None = None
         self._start_pressed = False
         self._retrain = False
+        self._training = False
         self._episode: EpisodeEnd | None = None
         self._steps = 0
         self._waiting_for = ''
@@ -93,7 +94,7 @@ class SessionNode(Node):
 
     def _advance(self, reply: object) -> None:
         """Hand the reply to the script and carry out its next request."""
-        self._poll, self._deadline = None, float('inf')
+        self._poll, self._deadline, self._training = None, float('inf'), False
         try:
             request = self._script.send(reply)
         except StopIteration:
@@ -208,7 +209,8 @@ class SessionNode(Node):
         def attempt() -> None:
             self._expect(give_up, 'train: nobody offers this action; see the log of learner_node')
             if self._trainer.server_is_ready():
-                self._poll, self._deadline = None, float('inf')
+                self._poll, self._training = None, True
+                self._expect_learner()
                 goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json=self._config.method_options)
                 self._trainer.send_goal_async(goal, feedback_callback=self._on_training).add_done_callback(on_goal)
 
@@ -229,8 +231,15 @@ class SessionNode(Node):
 
         self._poll = attempt
 
+    def _expect_learner(self) -> None:
+        silence_s = self._config.training_silence_s
+        self._expect(time.monotonic() + silence_s, f'train: the learner said nothing for {silence_s:g} s; see the log of learner_node')
+
     def _on_training(self, message: Any) -> None:
+        if not self._training:
+            return
         feedback = message.feedback
+        self._expect_learner()
         self._report('training', detail=feedback.phase, epoch=feedback.epoch, epochs=feedback.epochs, losses=feedback.losses_json)
 
     # ------------------------------------------------------------------ what the session watches

@@ -100,7 +100,7 @@ class Supervisor:
                         stderr=subprocess.STDOUT,
                         env=self._environment,
                         start_new_session=True,
-                        preexec_fn=_tied_to_this_process(),
+                        preexec_fn=tied_to_this_process(),
                     )
                 except OSError as error:
                     self.stop()
@@ -144,7 +144,7 @@ class Supervisor:
         self.stop()
 
 
-def _tied_to_this_process() -> Callable[[], None]:
+def tied_to_this_process() -> Callable[[], None]:
     """What a child runs before its program: ask the kernel for SIGTERM when this process dies."""
     parent = os.getpid()
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
+from mile_msgs.action import Train
 from mile_msgs.msg import Event
+from rclpy.action import ActionServer
+from rclpy.executors import SingleThreadedExecutor
 
 from mile_bringup.graph import task_file
 from mile_bringup.run_setup import open_run, write_task_file
@@ -89,3 +92,25 @@ def test_an_episode_that_cannot_be_recorded_ends_the_session(run: Run) -> None:
     context.try_shutdown()
     assert result.returncode == 1
     assert 'the episode cannot be written (disk); free the disk, then resume' in result.stderr
+
+
+def test_a_learner_that_hangs_ends_the_session(run: Run) -> None:
+    episode = run.episode_path(0, 0)
+    episode.mkdir(parents=True)
+    (episode / 'metadata.yaml').touch()
+    context = rclpy.Context()
+    context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node = rclpy.create_node('learner_node', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    server = ActionServer(node, Train, 'train', execute_callback=lambda _: Train.Result(), handle_accepted_callback=lambda _: None)
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+    result = session_node(run, training_silence_s=1.0, startup_timeout_s=60.0)
+    executor.shutdown()
+    spinner.join()
+    server.destroy()
+    node.destroy_node()
+    context.try_shutdown()
+    assert result.returncode == 1
+    assert 'train: the learner said nothing for 1 s; see the log of learner_node' in result.stderr

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from mile_ros.main import run_node
 
 NICENESS = 10
 POLL_S = 0.1
+HEARTBEAT_S = 2.0
+"""Feedback is given at least this often [s], be it the same, so that a learner that hangs is noticed."""
 
 
 class Job:
@@ -58,8 +61,12 @@ class Job:
             manifest = train(Run.open(Path(goal.run_dir)), method=goal.method or 'mile', overrides=overrides, progress=self._report)
         except TrainingCancelled:
             self.result.message = 'cancelled'
-        except (LearnerError, ConfigError, OSError, json.JSONDecodeError) as error:
+        except (LearnerError, ConfigError, json.JSONDecodeError) as error:
             self.result.message = str(error)
+        except OSError as error:
+            self.result.message = (
+                f'training failed: a file cannot be written or read ({error}); free the disk, then resume: no step is lost'
+            )
         except (MemoryError, RuntimeError) as error:
             # torch says with a RuntimeError that memory ran out
             cause = ' '.join(str(error).split())[:200] or 'no memory left'
@@ -81,6 +88,8 @@ class LearnerNode(Node):
         os.nice(NICENESS)
         self._job: Job | None = None
         self._handle: ServerGoalHandle | None = None
+        self._latest = Train.Feedback()
+        self._said = 0.0
         self._server = ActionServer(
             self,
             Train,
@@ -107,6 +116,7 @@ class LearnerNode(Node):
 
     def _on_accepted(self, handle: ServerGoalHandle) -> None:
         self._handle, self._job = handle, Job(handle.request)
+        self._latest, self._said = Train.Feedback(phase='reading'), time.monotonic()
 
     def _on_cancel(self, _: ServerGoalHandle) -> CancelResponse:
         if self._job is not None:
@@ -120,8 +130,9 @@ class LearnerNode(Node):
         latest = None
         while not self._job.feedback.empty():
             latest = self._job.feedback.get()
-        if latest is not None:
-            self._handle.publish_feedback(latest)
+        if latest is not None or time.monotonic() > self._said + HEARTBEAT_S:
+            self._latest, self._said = latest or self._latest, time.monotonic()
+            self._handle.publish_feedback(self._latest)
         if finished:
             handle, self._handle = self._handle, None
             handle.execute()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mile_bringup.errors import BringupError
+from mile_bringup.supervisor import tied_to_this_process
 
 DEPLOY = 'deploy'
 """The name of the command itself among the processes."""
@@ -33,7 +34,9 @@ class Deployed:
     def __enter__(self) -> Deployed:
         with self._log.open('ab') as log:
             argv = (sys.executable, '-m', 'mile_bringup.cli', *self.command[1:])
-            self._process = subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                argv, env=self._environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=tied_to_this_process()
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

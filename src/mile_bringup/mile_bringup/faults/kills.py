@@ -40,7 +40,7 @@ NODES = (
     DEPLOY,
 )
 START_S = 300.0
-END_S = 120.0
+END_S = 150.0
 SPEED, TIME_LIMIT_S = 2.0, 20.0
 A_SECTOR = 512
 
@@ -73,6 +73,10 @@ def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def _hang(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+
+
 def _no_disk(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (A_SECTOR, resource.RLIM_INFINITY))
 
@@ -86,10 +90,12 @@ def _no_memory(pid: int) -> None:
 STRIKES = (
     *(Strike(f'kill {node} in a takeover', node, TAKEOVER, _kill) for node in NODES),
     *(Strike(f'kill {node} while the policy drives', node, AUTONOMOUS, _kill) for node in NODES),
+    Strike('teleop_node hangs', 'teleop_node', AUTONOMOUS, _hang, 'nothing for'),
+    Strike('recorder_node hangs', 'recorder_node', AUTONOMOUS, _hang, 'no answer'),
     Strike('disk full while recording', 'recorder_node', AUTONOMOUS, _no_disk, 'cannot be written'),
     *(Strike(f'kill {node} in training', node, TRAINING, _kill) for node in NODES),
     Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, 'cannot be written'),
-    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, 'memory'),
+    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, 'train: '),
     *(Strike(f'kill {node} in promotion', node, PROMOTION, _kill) for node in ('learner_node', 'session_node', DEPLOY)),
 )
 
