@@ -155,4 +155,4 @@ def _policy() -> dict[str, dict[str, set[str]]]:
 
 
 def _resolve(text: str, node: str) -> str:
-    return text if text.startswith('/') else f'/mile/{node}/{text[2:]}' if text.startswith('~/') else f'/mile/{text}'
+    return text if text.startswith('/') else f'/mile/{node}/{text[1:]}' if text.startswith('~') else f'/mile/{text}'
