@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from mile_bringup.deployment import config_dir
 from mile_bringup.errors import UsageError
 from mile_bringup.faults.bench import LIVE_OPTIONS, NAMES, QUICK, chosen, report
 from mile_bringup.faults.clock import step_the_clock
+from mile_bringup.faults.deployed import gone
 from mile_bringup.faults.inputs import INPUT_FAULTS, strike
 from mile_bringup.faults.kills import NODES
 from mile_bringup.faults.live import LINKS, TRUE, Link, Live, live
@@ -74,6 +77,15 @@ def test_faults_are_chosen_by_a_part_of_their_name(capsys: pytest.CaptureFixture
 
 def test_a_clock_that_is_set_does_no_harm() -> None:
     assert not step_the_clock().missed()
+
+
+def test_an_orphan_is_found() -> None:
+    process = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(300)'])
+    assert gone({'orphan': process.pid}, 0.1) == ['orphan']
+    process.kill()
+    assert gone({'orphan': process.pid}, 10.0) == [], 'dead, though nobody has counted it yet'
+    process.wait()
+    assert gone({'orphan': process.pid}, 0.1) == []
 
 
 # ---------------------------------------------------------------- the live graph

@@ -43,6 +43,9 @@ START_S = 300.0
 END_S = 150.0
 SPEED, TIME_LIMIT_S = 2.0, 20.0
 A_SECTOR = 512
+RECORDER = 'recorder_node'
+UNRECORDED_S = 1.0
+"""So long may the arm go on that nobody records: the last second of an episode may be lost."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,14 @@ class Strike:
         victim: name of the process.
         moment: AUTONOMOUS, TAKEOVER, BEFORE_TRAINING (in the episode before it), TRAINING or PROMOTION.
         act: what is done to the process, given its id.
-        says: what the command's last line must name; by default the victim.
+        says: of what the command's last line must name one; by default the victim.
     """
 
     name: str
     victim: str
     moment: str
     act: Callable[[int], object]
-    says: str = ''
+    says: tuple[str, ...] = ()
 
     @property
     def moves(self) -> bool:
@@ -90,12 +93,12 @@ def _no_memory(pid: int) -> None:
 STRIKES = (
     *(Strike(f'kill {node} in a takeover', node, TAKEOVER, _kill) for node in NODES),
     *(Strike(f'kill {node} while the policy drives', node, AUTONOMOUS, _kill) for node in NODES),
-    Strike('teleop_node hangs', 'teleop_node', AUTONOMOUS, _hang, 'nothing for'),
-    Strike('recorder_node hangs', 'recorder_node', AUTONOMOUS, _hang, 'no answer'),
-    Strike('disk full while recording', 'recorder_node', AUTONOMOUS, _no_disk, 'cannot be written'),
+    Strike('teleop_node hangs', 'teleop_node', AUTONOMOUS, _hang, ('nothing for',)),
+    Strike('recorder_node hangs', 'recorder_node', AUTONOMOUS, _hang, ('no answer',)),
+    Strike('disk full while recording', 'recorder_node', AUTONOMOUS, _no_disk, ('cannot be written',)),
     *(Strike(f'kill {node} in training', node, TRAINING, _kill) for node in NODES),
-    Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, 'cannot be written'),
-    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, 'train: '),
+    Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, ('cannot be written',)),
+    Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, ('train: ', 'learner_node')),
     *(Strike(f'kill {node} in promotion', node, PROMOTION, _kill) for node in ('learner_node', 'session_node', DEPLOY)),
 )
 
@@ -149,8 +152,9 @@ class Kills:
     def _new_run(self) -> Run:
         self._runs += 1
         self._whole = {}
-        promotions = sum(strike.moment == PROMOTION for strike in self.strikes)
-        options = {'iterations': max(promotions, 1), 'episodes': 1, 'speed': SPEED, 'time_limit': TIME_LIMIT_S}
+        # each of these takes an episode of its own, and so an iteration
+        iterations = 1 + sum(strike.moment in (BEFORE_TRAINING, PROMOTION) for strike in self.strikes)
+        options = {'iterations': iterations, 'episodes': 1, 'speed': SPEED, 'time_limit': TIME_LIMIT_S}
         run, _ = make_run(self.folder / f'run_{self._runs}', options)
         return run
 
@@ -184,7 +188,9 @@ class Kills:
                 ended = time.monotonic()
                 if strike.moves:
                     outcome.hold_ms = (witness.last_move(struck, ended) - struck) * 1e3
-                    outcome.limit_ms = (ArbiterConfig().policy_timeout_s + run_period_s(run)) * 1e3
+                    outcome.limit_ms = 1e3 * (
+                        UNRECORDED_S if strike.victim == RECORDER else ArbiterConfig().policy_timeout_s + run_period_s(run)
+                    )
                     late = struck if strike.moment == TAKEOVER else struck + outcome.limit_ms * 1e-3
                     outcome.policy_commands_after = witness.policy_commands(late, ended)
                 steps = max(steps, witness.steps.get(episode, 0))
@@ -198,7 +204,8 @@ class Kills:
         said = deployed.last_words()
         if strike.victim == DEPLOY:
             return f'killed by {signal.Signals(-(deployed.code or 0)).name}'
-        return said if (strike.says or strike.victim) in said and 'resume with' in said else ''
+        named = any(name in said for name in strike.says or (strike.victim,))
+        return said if named and 'resume with' in said else ''
 
     def _stale_locks(self, run: Run) -> int:
         free = 0
