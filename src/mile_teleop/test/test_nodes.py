@@ -215,7 +215,9 @@ def test_a_takeover_reaches_the_arm_at_once_and_silences_the_policy(world: World
     assert [message.source for message in after[after.index(first) :]] == [Source.HUMAN] * (len(after) - after.index(first))
     world.press()
     world.until_mode(Mode.AUTONOMOUS)
-    assert [event.type for event in world.all(Event)][-3:] == ['episode_started', 'takeover', 'hand_back']
+    types = [event.type for event in world.all(Event)]
+    busy = ('hold', 'resumed')  # what a machine that is busy with something else adds
+    assert [name for name in types if name not in busy][-3:] == ['episode_started', 'takeover', 'hand_back']
 
 
 def test_the_arm_is_held_while_the_policy_is_silent(world: World) -> None:
