@@ -43,14 +43,14 @@ def test_demonstrations_become_a_policy_that_is_shown_and_then_deployed(tmp_path
         assert not any(step.robot_action_valid for step in record.steps)
         assert np.isfinite([step.human_action for step in acted]).all()
         seen = [step for step in acted if len(step.observation) == 7]
-        assert len(seen) > 0.8 * len(record.steps)
+        assert len(seen) > 0.8 * len(acted) > 0.4 * len(record.steps)
         late = {'observation'}  # what a machine that is busy with something else did not see in time
         assert {finding.kind for finding in check_bag(Path(bag))} <= late
 
     assert 'clone one from them: mile train' in mile('deploy', '--run', path, code=2)
     assert mile('train', path, '--method', 'behaviour_cloning', '--set', 'epochs=50')['current'] == 'v000'
 
-    report = mile('deploy', '--run', path, '--iterations', '1', '--episodes', '1')
+    report = mile('deploy', '--run', path, '--iterations', '1', '--episodes', '1', '--speed', '5')
     assert [read_episode(path).metadata['mode'] for path in run.recorded('shown_v000').values()] == ['show'] * 3
     manifests = run.versions()
     assert [manifest.method for manifest in manifests.values()] == ['behaviour_cloning', 'warm_start', 'mile']

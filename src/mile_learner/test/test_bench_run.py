@@ -199,8 +199,9 @@ def test_the_command_compares_on_lunar_lander(tmp_path: Path) -> None:
     environment = {**os.environ, 'MILE_HOME': str(tmp_path / 'home'), 'OMP_NUM_THREADS': '1'}
     base = [sys.executable, '-m', 'mile_learner.bench.cli']
     out = tmp_path / 'out'
+    less = ['--humans', 'as_published', '--seeds', '2', '--quick']
     run = subprocess.run(
-        [*base, 'run', 'single', '--tasks', 'lunar_lander', '--seeds', '2', '--quick', '--workers', '2', '--out', str(out), '--json'],
+        [*base, 'run', 'single', '--tasks', 'lunar_lander', *less, '--workers', '2', '--out', str(out), '--json'],
         env=environment,
         capture_output=True,
         text=True,
