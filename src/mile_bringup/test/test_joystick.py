@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rclpy
 import torch
+from mile_msgs.msg import TeleopStatus
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Joy
@@ -26,7 +27,7 @@ from mile_learner.bags import read_episode
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
-from mile_learner.step import Source
+from mile_learner.step import Mode, Source
 from mile_learner.task import TaskConfig
 from mile_ros.qos import LATCHED, SENSOR
 from mile_teleop.pad import Button, PadConfig, PadMapping
@@ -63,10 +64,15 @@ class FakePad:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._joys = self._node.create_publisher(Joy, 'joy', SENSOR)
+        self.mode = Mode.IDLE
         self._node.create_subscription(String, 'session_status', self._on_status, LATCHED)
+        self._node.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
 
     def _on_status(self, message: String) -> None:
         self.status = json.loads(message.data)
+
+    def _on_teleop_status(self, message: TeleopStatus) -> None:
+        self.mode = Mode(message.mode)
 
     def hold(self, *buttons: Button, motion: tuple[float, ...] = (0.0,) * 4, until: Any) -> None:
         """Hold these buttons until something is so."""
@@ -110,6 +116,7 @@ def test_a_person_starts_takes_over_and_says_that_it_succeeded(tmp_path: Path, m
         pad = FakePad(process)
         pad.hold(until=lambda: pad.status.get('phase') == 'waiting for start')
         pad.hold(Button.START, until=lambda: pad.status['phase'] == 'episode' and pad.steps() >= 5)
+        pad.hold(until=lambda: pad.mode is Mode.AUTONOMOUS)
         begun = pad.steps()
         pad.hold(Button.TAKEOVER, motion=UP, until=lambda: pad.steps() >= begun + 15)
         released = pad.steps()
