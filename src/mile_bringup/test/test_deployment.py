@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from mcap.reader import make_reader
 
+from mile_bringup.faults.stage import add_untrained
 from mile_bringup.run_setup import open_run
-from mile_learner.bundle import Bundle, Manifest
-from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
-from mile_learner.task import TaskConfig
-from mile_sim.expert import ExpertConfig
-from mile_sim.operator import Operator, OperatorConfig, save_operator
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(600)]
 OPTIONS = {'iterations': 1, 'episodes': 1, 'time_limit': 3.0, 'seed': 1}
@@ -28,14 +23,7 @@ OPTIONS = {'iterations': 1, 'episodes': 1, 'time_limit': 3.0, 'seed': 1}
 def run_with_an_untrained_policy(path: Path) -> Run:
     """A run that `mile deploy` finds as a kill during its preparation would leave it: with policy and operator, not yet flying."""
     run, _ = open_run(path, OPTIONS)
-    task = TaskConfig.from_mapping(run.config['task'])
-    torch.manual_seed(0)
-    architecture = Architecture(input_dim=task.history * len(task.observation_layout), action_dim=4, hidden=(16,))
-    manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')
-    Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest).save(run.version_path('v000'))
-    (path / 'operator').mkdir()
-    config = OperatorConfig(c=0.0, sigma=3.0)
-    save_operator(Operator(config, GaussianPolicy(architecture), ExpertConfig(), history=task.history), path / 'operator')
+    add_untrained(run)
     return run
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 from mcap.reader import make_reader
 
@@ -19,15 +18,11 @@ from mile_bringup import graph
 from mile_bringup.cli_options import option_words
 from mile_bringup.deployment import Deployment
 from mile_bringup.fake_hardware import VENDOR_API
+from mile_bringup.faults.stage import add_untrained
 from mile_bringup.run_setup import open_run
-from mile_learner.bundle import Bundle, Manifest
 from mile_learner.config import ConfigError
-from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
-from mile_learner.task import TaskConfig
 from mile_policy_node.kinematics import WX250S
-from mile_sim.expert import ExpertConfig
-from mile_sim.operator import Operator, OperatorConfig, save_operator
 
 OPTIONS = {'arm': 'xs', 'fake_hardware': True, 'iterations': 1, 'episodes': 1, 'time_limit': 4.0, 'seed': 1, 'speed': 2.0}
 
@@ -35,14 +30,7 @@ OPTIONS = {'arm': 'xs', 'fake_hardware': True, 'iterations': 1, 'episodes': 1, '
 def run_with_an_untrained_policy(path: Path, options: dict[str, Any] = OPTIONS) -> Run:
     """A run whose preparation is done, so that only the deployment itself remains."""
     run, _ = open_run(path, options)
-    task = TaskConfig.from_mapping(run.config['task'])
-    torch.manual_seed(0)
-    architecture = Architecture(input_dim=task.history * len(task.observation_layout), action_dim=4, hidden=(16,))
-    manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')
-    Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest).save(run.version_path('v000'))
-    (path / 'operator').mkdir()
-    config = OperatorConfig(c=0.0, sigma=3.0)
-    save_operator(Operator(config, GaussianPolicy(architecture), ExpertConfig(), history=task.history), path / 'operator')
+    add_untrained(run)
     return run
 
 

@@ -15,6 +15,7 @@ from mile_learner.bundle import Bundle, Manifest
 from mile_learner.layout import layout_width
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
+from mile_learner.task import TaskConfig
 from mile_sim.expert import ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 
@@ -28,14 +29,19 @@ def make_run(path: Path, options: Mapping[str, Any]) -> tuple[Run, Deployment]:
         ConfigError: options out of range.
     """
     run, deployment = open_run(path, options)
-    task = deployment.resolved_task()
-    torch.manual_seed(deployment.seed)
+    add_untrained(run)
+    run.promote(FIRST)
+    write_task_file(run)
+    return run, deployment
+
+
+def add_untrained(run: Run) -> None:
+    """Put policy and simulated operator into a run as a kill during its preparation would leave them: they do not fly yet."""
+    task = TaskConfig.from_mapping(run.config['task'])
+    torch.manual_seed(0)
     architecture = Architecture(input_dim=task.history * layout_width(task.observation_layout), action_dim=4, hidden=(16,))
     manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')
     Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest).save(run.version_path(FIRST))
-    run.promote(FIRST)
-    operator_dir(path).mkdir()
+    operator_dir(run.path).mkdir()
     operator = Operator(OperatorConfig(c=0.0, sigma=3.0), GaussianPolicy(architecture), ExpertConfig(), history=task.history)
-    save_operator(operator, operator_dir(path))
-    write_task_file(run)
-    return run, deployment
+    save_operator(operator, operator_dir(run.path))
