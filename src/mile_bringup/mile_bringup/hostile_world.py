@@ -218,7 +218,9 @@ class HostileWorld:
         """What the arbiter did in one transition; commands go on to the arm."""
         self.transitions += 1
         for effect in effects:
-            if isinstance(effect, PublishTick):
+            if isinstance(effect, PublishTick) and not effect.episode_id:
+                assert not self.running, 'I8: a tick of no episode within one'
+            elif isinstance(effect, PublishTick):
                 assert (effect.episode_id, effect.index) == (self.running, len(self.ticks)), 'I8: ticks without gaps'
                 self.ticks.append(effect)
             elif isinstance(effect, PublishCommand):

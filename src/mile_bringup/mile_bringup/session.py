@@ -33,7 +33,7 @@ class LoadPolicy:
 
 @dataclass(frozen=True)
 class AwaitReady:
-    """Wait until no emergency stop is latched; reply: None."""
+    """Wait until the nodes hear each other and no emergency stop is latched; reply: None."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from mile_bringup import invariant_report, session
+from mile_bringup import invariant_report, readiness, session
 from mile_bringup.deployment import config_dir
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
@@ -36,10 +36,6 @@ from mile_ros.parameters import declare_from
 from mile_teleop.arbiter_config import ArbiterConfig
 from mile_teleop.recording import RECORDING_FAILED
 
-HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
-"""Topics that have a publisher once the nodes are up."""
-SOLE = ('tick', 'command')
-"""Topics of the arbiter: two of them would mix two deployments."""
 RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
@@ -56,6 +52,8 @@ class SessionNode(Node):
         self._task = TaskConfig.from_yaml(Path(config.task_file))
         self._run = Run.open(Path(config.run_dir))
         self._mode: Mode | None = None
+        self._lacking = ''
+        self._asked = 0.0
         self._start_pressed = False
         self._retrain = False
         self._training = False
@@ -110,7 +108,7 @@ class SessionNode(Node):
                 self._report('loading policy', policy=path.name)
                 self._call(LoadPolicy, LoadPolicy.Request(path=str(path)), lambda reply: tuple(reply.observation_layout))
             case session.AwaitReady():
-                self._expect(time.monotonic() + self._config.startup_timeout_s, '')
+                self._asked = time.monotonic()
                 self._poll = self._poll_ready
             case session.ResetArm(seed):
                 self._report('resetting', episodes_done=len(self._run.recorded(self._folder) if self._folder else self._run.episodes()))
@@ -245,18 +243,19 @@ class SessionNode(Node):
     # ------------------------------------------------------------------ what the session watches
 
     def _poll_ready(self) -> None:
-        """Go on once every node is heard and no emergency stop is latched, however long a person takes to reset it."""
-        missing = [name for name in HEARD if not self.count_publishers(name)]
-        double = [name for name in SOLE if self.count_publishers(name) > 1]
-        if double:
-            self._finish(1, f'{double[0]}: {self.count_publishers(double[0])} nodes publish it; another deployment runs here, stop one')
-        elif missing:
-            self._waiting_for = f'{missing[0]}: nobody publishes it; see the logs of the nodes'
-            self._report('waiting for nodes', detail=missing[0])
+        """Go on once the nodes hear each other and no emergency stop is latched, however long a person takes to reset it."""
+        if double := readiness.published_twice(self.count_publishers):
+            self._finish(1, f'{double}: several nodes publish it; another deployment runs here, stop one')
+        elif missing := readiness.unpublished(self.count_publishers) or ('teleop_status' if self._mode is None else ''):
+            self._expect(self._asked + self._config.startup_timeout_s, f'{missing}: not heard; see the logs of the nodes')
+            self._report('waiting for nodes', detail=missing)
         elif self._mode is Mode.ESTOP:
-            self._deadline = float('inf')
+            self._asked, self._deadline = time.monotonic(), float('inf')
             self._report('stopped', detail='reset the emergency stop to go on')
-        elif self._mode is not None:
+        elif self._lacking:
+            self._expect(self._asked + HOLD_LIMIT_S, f'nothing can move: {self._lacking}; put that right, then resume')
+            self._report('waiting for nodes', detail=self._lacking)
+        else:
             self._advance(None)
 
     def _poll_start(self) -> None:
@@ -289,6 +288,7 @@ class SessionNode(Node):
 
     def _on_teleop_status(self, status: TeleopStatus) -> None:
         self._mode = Mode(status.mode)
+        self._lacking = status.reason if self._mode is Mode.IDLE else ''
         self._report(self._status.get('phase', ''), self._status.get('detail', ''), mode=self._mode.name.lower(), reason=status.reason)
 
     def _on_event(self, event: Event) -> None:

@@ -10,6 +10,9 @@ No I/O: each input returns the effects that the node is to carry out, in order. 
 * After a pad was lost during a takeover, and after an e-stop, it takes a press of the takeover button before anything moves again.
 * Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick. An answer that comes when
   its tick is over is recorded in its Step, and not obeyed.
+
+Between episodes the status says what an episode still lacks. Until the policy has once been heard, ticks that belong to no episode ask
+it: nodes that were just started need seconds to find each other, and those are not to be spent with the arm held.
 """
 
 from __future__ import annotations
@@ -79,6 +82,7 @@ class Arbiter:
         self._arm_fault = ''
         self._arm_refusal = ''
         self._policy_fault = ''
+        self._policy_unheard = 'policy: no answer yet'
         self._policy_version = ''
         self._gripper = -1.0
 
@@ -137,6 +141,9 @@ class Arbiter:
             self._decide(self._clock.monotonic(), begin_tick=True)
             self._begin_tick(late_ms)
         else:
+            self._decide(self._clock.monotonic())
+            if self._policy_unheard:
+                self._effects.append(PublishTick(self._stamp(), '', 0))
             self._record(self._stamp())
         return self._flush()
 
@@ -160,6 +167,8 @@ class Arbiter:
     def on_policy_answer(self, answer: PolicyAnswer) -> list[Effect]:
         """The policy's answer to a tick; only the first one counts, and only that to the running tick may be obeyed."""
         now = self._clock.monotonic()
+        if not answer.episode_id:
+            self._policy_unheard = '' if len(answer.observation) else f'policy: {answer.detail}'
         step = self._ledger.answered_by(answer)
         fault = '' if step is None else step.take(answer)
         if step is not None and step is self._step:
@@ -222,9 +231,10 @@ class Arbiter:
         """Which mode the state of everything calls for, and why."""
         if self._stopped:
             return Mode.ESTOP, f'e-stop: {self._stopped}'
+        fault = self._pad.fault(now) or self._arm_fault or self._arm.fault(now)
         if not self._episode_id:
-            return Mode.IDLE, ''
-        if fault := self._pad.fault(now) or self._arm_fault or self._arm.fault(now):
+            return Mode.IDLE, fault or self._policy_unheard
+        if fault:
             return Mode.HOLD, fault
         if self._takeover.engaged:
             return Mode.HUMAN, ''

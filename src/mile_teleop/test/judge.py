@@ -35,7 +35,7 @@ class Judge(RuleBasedStateMachine):
         self.held = False
         """Since the last command somebody else than the person was in charge: then the gripper follows what the arm reports."""
         self.answered_index = -1
-        self.pad_valid = False
+        self.pad_valid = self.arm_ready = self.policy_heard = False
         self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
         self.pad_state: object = None
         self.pad_at_rest = True
@@ -58,7 +58,10 @@ class Judge(RuleBasedStateMachine):
 
     def judge_one(self, effect: Effect) -> None:
         now = self.rig.clock.now
-        if isinstance(effect, PublishTick):
+        if isinstance(effect, PublishTick) and not effect.episode_id:
+            assert not self.running
+            assert not self.policy_heard, 'asked once more'
+        elif isinstance(effect, PublishTick):
             assert effect.episode_id == self.running
             assert effect.index == len(self.ticks), 'no gaps'
             self.ticks.append(effect)
@@ -139,6 +142,11 @@ class Judge(RuleBasedStateMachine):
         assert self.status.episode_id == self.running
         assert (mode is Mode.IDLE) <= (not self.running)
         assert (mode is Mode.ESTOP) == self.stopped, 'I7'
-        assert bool(self.status.reason) == (mode in (Mode.HOLD, Mode.ESTOP))
+        if mode is not Mode.IDLE:
+            assert bool(self.status.reason) == (mode in (Mode.HOLD, Mode.ESTOP))
+        elif not self.status.reason:
+            assert self.pad_valid, 'an episode could move the arm'
+            assert self.arm_ready, 'an episode could move the arm'
+            assert self.policy_heard, 'an episode could move the arm'
         gripper = [command.action[3] for command in self.commands.values()][-1:]
         self.gripper = gripper[0] if mode is Mode.HUMAN and gripper else -1.0

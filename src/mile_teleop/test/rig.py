@@ -81,12 +81,21 @@ class Rig:
         detail: str = '',
     ) -> list[Effect]:
         """Answer the last tick, or the one `back` ticks before it."""
-        tick = self.all(PublishTick)[-1]
+        tick = next(tick for tick in reversed(self.all(PublishTick)) if tick.episode_id)
+        return self._answer(tick.episode_id, tick.index - back, tick.stamp, [1.0, 2.0], action, valid, detail)
+
+    def say_that_the_policy_is_there(self, *observation: float, detail: str = '') -> list[Effect]:
+        """Answer a tick of no episode, as a policy that sees this."""
+        return self._answer('', 0, self.clock.wall(), list(observation), (NAN,) * 4, False, detail)
+
+    def _answer(
+        self, episode_id: str, index: int, stamp: float, observation: list[float], action: tuple[float, ...], valid: bool, detail: str
+    ) -> list[Effect]:
         answer = PolicyAnswer(
-            episode_id=tick.episode_id,
-            index=tick.index - back,
-            observation=[1.0, 2.0],
-            observation_stamp=tick.stamp - 0.01,
+            episode_id=episode_id,
+            index=index,
+            observation=observation,
+            observation_stamp=stamp - 0.01,
             image_stamp=0.0,
             action=action,
             valid=valid,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mile_learner.step import Mode, Source
-from mile_teleop.effects import PublishCommand, PublishEvent, PublishStep
+from mile_teleop.effects import PublishCommand, PublishEvent, PublishStep, PublishTick
 from mile_teleop.errors import RefusedError
 from mile_teleop.pad import Button
 
@@ -278,3 +278,30 @@ def test_a_step_whose_answer_never_comes_is_recorded_without_it_when_the_wait_is
     for _ in range(3):
         rig.tick()
     assert [step.robot_action_valid for step in rig.steps[recorded:]] == [False] * 2
+
+
+def test_between_episodes_the_status_says_what_the_next_one_lacks() -> None:
+    rig = Rig()
+    rig.tick()
+    assert rig.status.reason == 'pad: no message yet'
+    rig.pad()
+    assert rig.status.reason == 'arm: silent for more than 0.5 s'
+    rig.arm(fault='motor 3 overheated')
+    assert rig.status.reason == 'arm: motor 3 overheated'
+    rig.arm()
+    assert rig.status.reason == 'policy: no answer yet'
+    rig.say_that_the_policy_is_there(detail='scene: nothing received yet')
+    assert rig.status.reason == 'policy: scene: nothing received yet'
+    rig.say_that_the_policy_is_there(1.0, 2.0, detail='no policy is loaded; call load_policy')
+    assert rig.status.reason == '', 'a demonstration needs the observation alone'
+
+
+def test_ticks_of_no_episode_ask_the_policy_until_it_was_heard_and_command_nothing() -> None:
+    rig = Rig()
+    assert [(tick.episode_id, tick.index) for tick in of(PublishTick, [*rig.tick(), *rig.tick()])] == [('', 0)] * 2
+    rig.say_that_the_policy_is_there(1.0)
+    assert not of(PublishTick, rig.tick())
+    rig.live()
+    rig.stop()
+    assert not of(PublishTick, rig.tick())
+    assert sources(rig.effects) == [Source.POLICY]

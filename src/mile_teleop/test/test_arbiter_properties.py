@@ -202,6 +202,14 @@ class HostileWorld(Judge):
             assert self.rig.mode() is not Mode.AUTONOMOUS, 'I4'
         self.judge()
 
+    @precondition(lambda self: not self.running)
+    @rule(sees=st.booleans())
+    def policy_is_there(self, sees: bool) -> None:
+        """And says so while no episode runs, be it without an observation."""
+        self.policy_heard = sees
+        assert not sources(self.rig.say_that_the_policy_is_there(*[1.0] * sees, detail='' if sees else 'scene: nothing received yet'))
+        self.judge()
+
     @precondition(lambda self: self.running)
     @rule(action=actions)
     def policy_is_asked(self, action: tuple[float, ...]) -> None:
@@ -224,7 +232,7 @@ class HostileWorld(Judge):
 
     @rule(ready=st.sampled_from([True, True, False]), fault=st.sampled_from(['', '', '', 'motor 3 overheated']), opening=openings)
     def arm_lives(self, ready: bool, fault: str, opening: float) -> None:
-        self.arm_seen = self.rig.clock.now
+        self.arm_seen, self.arm_ready = self.rig.clock.now, ready and not fault
         self.rig.arm(ready=ready, fault=fault, opening_m=opening)
         self.judge()
 
