@@ -38,11 +38,11 @@ def task(run: Run) -> TaskConfig:
     return TaskConfig.from_mapping(run.config['task'])
 
 
-def trajectory(seed: int, steps: int, *, success: bool = True, images: bool = False) -> Trajectory:
+def trajectory(seed: int, steps: int, *, success: bool = True, images: bool = False, width: int = 7) -> Trajectory:
     rng = np.random.default_rng(seed)
     pictures = [np.full((8, 12, 3), (20 * step, 100, 200), np.uint8) for step in range(steps)] if images else []
     return Trajectory(
-        observations=rng.normal(size=(steps, 7)).astype(np.float32),
+        observations=rng.normal(size=(steps, width)).astype(np.float32),
         actions=rng.uniform(-1, 1, (steps, 4)).astype(np.float32),
         robot_actions=np.full((steps, 4), np.nan, np.float32),
         intervening=np.ones(steps, dtype=bool),
@@ -84,6 +84,27 @@ def test_demonstrations_go_out_and_come_back_into_another_run(
     capsys.readouterr()
     assert main(['export', str(run.path), '--to', kind, '--out', str(out), '--demonstrations']) == 2
     assert 'nothing is ever overwritten' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_a_run_that_looks_goes_out_and_comes_back_number_by_number(kind: str, tmp_path: Path) -> None:
+    run, _ = open_run(tmp_path / 'run', {'seed': 1, 'observation': 'pixels'})
+    task = TaskConfig.from_mapping(run.config['task'])
+    *_, image = task.observation_layout
+    assert image == 'efficientnet_lite0:1280'
+    shown = trajectory(0, 5, width=4 + 1280)
+    demonstrate(run, task, 0, shown)
+    out = tmp_path / 'out'
+    assert main(['export', str(run.path), '--to', kind, '--out', str(out), '--demonstrations']) == 0
+    assert main(['import', str(out), '--from', kind, '--run', str(run.path)]) == 0
+    bags = run.recorded('demonstrations')
+    assert list(bags) == [0, 1]
+    assert check_bag(bags[1]) == []
+    assert_equal(read_trajectory(bags[1], '', images=False), shown)
+    if kind == 'lerobot':
+        state = json.loads((out / 'meta/info.json').read_text())['features']['observation.state']
+        assert state['shape'] == [len(state['names'])] == [1284]
+        assert (state['names'][0], state['names'][4 + 17]) == ('ee_x', 'efficientnet_lite0[17]')
 
 
 @pytest.mark.parametrize('kind', FORMATS)

@@ -32,6 +32,19 @@ def layout_width(layout: Iterable[str]) -> int:
     return sum(entry_width(entry) for entry in layout)
 
 
+def number_names(layout: Iterable[str]) -> list[str]:
+    """A name for each number of the observation vector: `name`, or `name[0]` to `name[n - 1]`.
+
+    Raises:
+        ConfigError: an entry that is not `name` or `name:n`.
+    """
+    names: list[str] = []
+    for entry in layout:
+        name, colon, _ = entry.partition(':')
+        names += [f'{name}[{index}]' for index in range(entry_width(entry))] if colon else [name]
+    return names
+
+
 def image_entry(layout: Sequence[str]) -> str:
     """The entry that an image encoder fills; empty if the layout needs no image.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mile_bringup.errors import UsageError
 from mile_bringup.exchange.trajectory import ACTION_NAMES, Trajectory, decoded, image_shape, library
+from mile_learner.layout import number_names
 from mile_learner.step import ACTION_DIM
 from mile_learner.task import TaskConfig
 
@@ -30,8 +31,9 @@ def write(trajectories: Sequence[Trajectory], task: TaskConfig, folder: Path) ->
     """Write all into an existing folder."""
     shape = image_shape(trajectories)
     with_robot = all(np.isfinite(trajectory.robot_actions).all() for trajectory in trajectories)
+    state_names = number_names(task.observation_layout)
     features: dict[str, dict[str, Any]] = {
-        STATE: {'dtype': 'float32', 'shape': [len(task.observation_layout)], 'names': list(task.observation_layout)},
+        STATE: {'dtype': 'float32', 'shape': [len(state_names)], 'names': state_names},
         'action': {'dtype': 'float32', 'shape': [ACTION_DIM], 'names': list(ACTION_NAMES)},
         **({'robot_action': {'dtype': 'float32', 'shape': [ACTION_DIM], 'names': list(ACTION_NAMES)}} if with_robot else {}),
         **{name: {'dtype': 'bool', 'shape': [1], 'names': None} for name in ('intervention', 'next.done', 'next.success')},
@@ -137,9 +139,10 @@ def _trajectory(columns: Mapping[str, Any], state: str, order: list[int] | None,
 
 
 def _order(names: object, layout: Sequence[str]) -> list[int] | None:
-    """Where each entry of the layout is among the names, if they name them all."""
-    named = list(names) if isinstance(names, (list, tuple)) else []
-    return [named.index(name) for name in layout] if set(layout) <= set(named) else None
+    """Where each number of the layout is among the names, if they name them all."""
+    named = {name: index for index, name in enumerate(names)} if isinstance(names, (list, tuple)) else {}
+    wanted = number_names(layout)
+    return [named[name] for name in wanted] if named.keys() >= set(wanted) else None
 
 
 def _info(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mile_bringup.errors import UsageError
 from mile_learner.bags import STEP_TYPE, read_messages, read_metadata, seconds, to_step
+from mile_learner.layout import layout_width
 from mile_learner.step import ACTION_DIM, Array, Source
 
 IMAGE_TYPE = 'sensor_msgs/msg/CompressedImage'
@@ -86,10 +87,11 @@ def checked(trajectory: Trajectory, layout: Sequence[str]) -> Trajectory:
     Raises:
         UsageError: other shapes, values that are not finite, or actions beyond [-1, 1].
     """
+    width = layout_width(layout)
     shapes = trajectory.observations.shape[1:], trajectory.actions.shape[1:]
-    if shapes != ((len(layout),), (ACTION_DIM,)):
+    if shapes != ((width,), (ACTION_DIM,)):
         msg = (
-            f'{trajectory.name}: got {shapes[0]} observation and {shapes[1]} action values per step, expected ({len(layout)},) '
+            f'{trajectory.name}: got {shapes[0]} observation and {shapes[1]} action values per step, expected ({width},) '
             f'({", ".join(layout)}) and ({ACTION_DIM},) ({", ".join(ACTION_NAMES)}); bring the data into this form'
         )
         raise UsageError(msg)
