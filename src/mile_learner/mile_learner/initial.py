@@ -26,7 +26,7 @@ from mile_learner.policy import GaussianPolicy
 from mile_learner.run_folder import DEMONSTRATIONS, Run, shown_folder
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
-from mile_learner.train import provenance, version_seed
+from mile_learner.train import provenance, remove_checkpoints, resumable, version_seed
 
 METHOD = 'behaviour_cloning'
 SHOWN_EPISODES = 3
@@ -45,6 +45,8 @@ def clone_demonstrations(
     run: Run, *, overrides: Mapping[str, Any] | None = None, seed: int | None = None, progress: Report | None = None
 ) -> Manifest:
     """Clone the successful demonstrations of a run into a new policy version, which has no mental model yet.
+
+    A training that is killed leaves a checkpoint, from which the same call goes on.
 
     Args:
         run: with demonstrations; needs no policy.
@@ -75,7 +77,9 @@ def clone_demonstrations(
     data = run_data([(0, record) for record in records.values()], task.history)
     version = run.next_version()
     training_seed = version_seed(run, version, seed)
-    policy, losses = _cloned(data, data.human_action, config, training_seed, progress)
+    bags = provenance(run, records)
+    with resumable(run, version, [METHOD, config.to_mapping(), training_seed, bags]):
+        policy, losses = _cloned(data, data.human_action, config, training_seed, progress)
     manifest = Manifest(
         version=version,
         task=task.name,
@@ -88,10 +92,12 @@ def clone_demonstrations(
         method=METHOD,
         configuration=config.to_mapping(),
         seed=training_seed,
-        data=provenance(run, records),
+        data=bags,
         metrics={**losses, 'demonstrations': len(records), 'left_out': len(every) - len(records), 'steps': len(data)},
     )
-    return Bundle(policy, None, manifest).save(run.version_path(version))
+    saved = Bundle(policy, None, manifest).save(run.version_path(version))
+    remove_checkpoints(run)
+    return saved
 
 
 def warm_start(run: Run, *, seed: int | None = None, progress: Report | None = None) -> Manifest:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,9 @@ def train(
     training_seed = version_seed(run, version, seed)
     bags = provenance(run, (path for _, path in episodes))
     made_from = [method, config.to_mapping(), training_seed, start.manifest.version, dict(start.manifest.weights), bags]
-    checkpoint = run.path / 'policies' / f'.training-{version}.safetensors'
     if data.intervening.any():
         warnings = data_warnings(data, start)
-        with checkpointing(checkpoint, hashlib.sha256(json.dumps(made_from).encode()).hexdigest()):
+        with resumable(run, version, made_from):
             trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
     else:
         trained = Bundle(start.policy, start.mental_model, dataclasses.replace(start.manifest, metrics={}))
@@ -90,9 +90,20 @@ def train(
         created=now(),
     )
     saved = Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
-    for done in checkpoint.parent.glob('.training-*'):
-        done.unlink()
+    remove_checkpoints(run)
     return saved
+
+
+def resumable(run: Run, version: str, made_from: Sequence[Any]) -> AbstractContextManager[None]:
+    """What trains `version` within, from what is told in `made_from` (JSON), goes on where a killed training of the same stopped."""
+    key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    return checkpointing(run.path / 'policies' / f'.training-{version}.safetensors', key)
+
+
+def remove_checkpoints(run: Run) -> None:
+    """Once what they were for is whole."""
+    for done in (run.path / 'policies').glob('.training-*'):
+        done.unlink()
 
 
 def version_seed(run: Run, version: str, seed: int | None) -> int:

@@ -15,6 +15,7 @@ import torch
 
 from mile_learner.bundle import Bundle
 from mile_learner.methods import checkpoint
+from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.run_folder import Run
 from mile_learner.step import Step
@@ -58,7 +59,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return {f'{part} {name}': value for part, state in parts.items() for name, value in state.items()}
 
 
-@pytest.mark.parametrize('method', ['mile', 'iwr'])
+@pytest.mark.parametrize('method', ['mile', 'iwr', 'bc_intervention', 'rlif'])
 def test_killed_and_resumed_is_bit_equal_to_uncut(run: Run, tmp_path: Path, method: str) -> None:
     torch.set_num_threads(1)
     child = multiprocessing.get_context('fork').Process(target=train_and_die, args=(run.path, method))
@@ -95,3 +96,24 @@ def test_a_damaged_checkpoint_is_passed_over(run: Run, tmp_path: Path, damage: C
 def test_a_checkpoint_of_another_training_is_passed_over(run: Run, tmp_path: Path) -> None:
     cancelled(run, learning_rate=2e-3)
     assert train(run, overrides=OPTIONS).weights == train(Run.open(tmp_path / 'twin'), overrides=OPTIONS).weights
+
+
+def test_behaviour_cloning_that_stops_early_does_so_at_the_same_epoch_after_a_resume(tmp_path: Path) -> None:
+    inputs = torch.randn((60, 3), generator=torch.Generator().manual_seed(0))
+    config = BehaviourCloningConfig(hidden=(8,), epochs=200, patience=3, learning_rate=3e-2)
+    data = (inputs, inputs[:, [0, 1, 2, 0]].tanh(), torch.arange(60) // 10, config)
+    uncut, losses = clone(*data, seed=0)
+    assert losses['epoch'] > KILLED_AFTER
+
+    def resumed(stop_at: int) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        with checkpoint.checkpointing(tmp_path / 'c', 'key'):
+            policy, same = clone(*data, seed=0, report=lambda epoch, *_: epoch < stop_at)
+        return policy.state_dict(), same
+
+    with pytest.raises(TrainingCancelled):
+        resumed(KILLED_AFTER)
+    with pytest.raises(TrainingCancelled):
+        resumed(int(losses['epoch']) + 3)
+    weights, same = resumed(config.epochs + 1)
+    assert same == losses
+    assert all(torch.equal(weights[name], value) for name, value in uncut.state_dict().items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mile_learner.categorical import CategoricalPolicy
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.checkpoint import checkpointing
 from mile_learner.methods.rlif import Critics, RlifConfig, drawn, relabelled, rewards_of
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.policy import Architecture, GaussianPolicy
@@ -98,13 +100,19 @@ def test_rlpd_moves_away_from_actions_that_are_intervened_on(make_bundle: Callab
     assert trained.manifest.metrics['penalised_steps'] == complaint[::2].sum()
 
 
-def test_dqn_learns_values_and_avoids_the_action_that_is_intervened_on() -> None:
+def test_dqn_learns_values_avoids_the_action_that_is_intervened_on_and_can_be_resumed(tmp_path: Path) -> None:
     torch.manual_seed(0)
     architecture = Architecture(input_dim=12, action_dim=3, hidden=(16,), distribution='categorical')
     policy = CategoricalPolicy(architecture)
     robot = np.tile(np.array([[0], [1], [1], [1], [2], [2]], np.float32), (20, 1))
     data = _data(*['.I', '..', '.I'] * 20, robot=robot, ends=True)
-    trained = METHODS['rlif'].fit(data, Bundle(policy, None, _manifest(architecture)), config=QUICK, seed=0)
+    start = Bundle(policy, None, _manifest(architecture))
+    trained = METHODS['rlif'].fit(data, start, config=QUICK, seed=0)
+    with checkpointing(tmp_path / 'c', 'key', interval_s=0.0):
+        with pytest.raises(TrainingCancelled):
+            METHODS['rlif'].fit(data, start, config=QUICK, seed=0, progress=lambda epoch, *_: epoch < 5)
+        resumed = METHODS['rlif'].fit(data, start, config=QUICK, seed=0, progress=lambda epoch, *_: epoch >= 5)
+    assert all(torch.equal(resumed.policy.state_dict()[name], value) for name, value in trained.policy.state_dict().items())
     values = trained.policy.outputs(torch.zeros(1, 12))[0].tolist()
     assert trained.act(np.zeros(12, np.float32))[0] == [1.0]
     assert values[1] == pytest.approx(0.0, abs=0.1)

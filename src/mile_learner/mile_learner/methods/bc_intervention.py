@@ -30,7 +30,8 @@ from mile_learner.config import option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.bc_interventions import BcInterventions
-from mile_learner.methods.training import Report, TrainingCancelled, minibatches
+from mile_learner.methods.checkpoint import TrainingState, epochs
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, minibatches
 from mile_learner.methods.weighted_cloning import TASK_EPOCHS, WeightedCloningConfig
 
 
@@ -73,15 +74,14 @@ class BcIntervention:
         classifier = initial_classifier(start, seed)
         classifier.body = nn.Sequential(*policy.body[:-1], classifier.body[-1])  # the same modules: one network while it is trained
         head = list(classifier.body[-1].parameters())
-        optimizer = torch.optim.Adam(
-            [{'params': policy.parameters(), 'lr': config.learning_rate}, {'params': head, 'lr': config.head_learning_rate}]
-        )
+        groups = [{'params': policy.parameters(), 'lr': config.learning_rate}, {'params': head, 'lr': config.head_learning_rate}]
+        optimizer = adam(groups, config.learning_rate)
         inputs = torch.as_tensor(data.stacked, dtype=torch.float32)
         human_action = torch.as_tensor(np.nan_to_num(data.human_action), dtype=torch.float32)
         intervening = torch.as_tensor(data.intervening)
         generator = torch.Generator().manual_seed(seed)
         metrics: dict[str, float] = {}
-        for epoch in range(config.epochs):
+        for epoch in epochs(config.epochs, TrainingState([optimizer], generator)):
             metrics = {'intervention_loss': 0.0, 'action_loss': 0.0}
             for rows in minibatches(len(data), config.batch_size, generator):
                 nu = intervening[rows]
@@ -89,10 +89,7 @@ class BcIntervention:
                 j1 = -torch.where(nu, log_p, log_not_p).mean()
                 j2 = -(policy(inputs[rows]).log_prob(human_action[rows]) * nu).sum() / nu.sum().clamp_min(1)
                 loss = config.intervention_weight * j1 + (1 - config.intervention_weight) * j2
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_([*policy.parameters(), *head], config.grad_clip)
-                optimizer.step()
+                descend(optimizer, loss, config.grad_clip)
                 metrics['intervention_loss'] += j1.item() * len(rows) / len(data)
                 metrics['action_loss'] += j2.item() * len(rows) / len(data)
             if progress is not None and not progress(epoch + 1, config.epochs, metrics):

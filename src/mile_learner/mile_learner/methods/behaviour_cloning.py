@@ -5,7 +5,7 @@ Makes the initial policy (from demonstrations) and the initial mental model (fro
 
 from __future__ import annotations
 
-import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,8 @@ from mile_learner.architecture import Architecture
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
-from mile_learner.methods.training import Report, TrainingCancelled, minibatches
+from mile_learner.methods.checkpoint import TrainingState, epochs
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, minibatches
 from mile_learner.network import Policy
 from mile_learner.policy import GaussianPolicy
 
@@ -94,32 +95,35 @@ def _fit(
     held_out = _held_out(episodes, config.held_out, generator)
     train, test = (~held_out).nonzero().squeeze(-1), held_out.nonzero().squeeze(-1)
     policy.set_normaliser(inputs[train], std_floor=config.std_floor)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
-    best: dict[str, float] = {'held_out_nll': float('inf')}
-    best_weights = copy.deepcopy(policy.state_dict())
-    for epoch in range(config.epochs):
+    optimizer = adam(policy.parameters(), config.learning_rate)
+    best = torch.tensor([math.inf, math.inf, 0.0], dtype=torch.float64)  # its held-out loss, its loss, its epoch
+    best_weights = {name: value.clone() for name, value in policy.state_dict().items()}
+    state = TrainingState([optimizer], generator, {'best': best, **best_weights})
+    for epoch in epochs(config.epochs, state):
         total = 0.0
         for rows in minibatches(len(train), config.batch_size, generator):
             batch = train[rows]
             loss = -policy(inputs[batch]).log_prob(actions[batch]).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), config.grad_clip)
-            optimizer.step()
+            descend(optimizer, loss, config.grad_clip)
             total += loss.item() * len(batch)
         losses = {'nll': total / len(train)}
         with torch.no_grad():
             rows = test if len(test) else train
             losses['held_out_nll'] = -policy(inputs[rows]).log_prob(actions[rows]).mean().item()
-        if losses['held_out_nll'] < best['held_out_nll']:
-            best, best_weights = losses | {'epoch': float(epoch)}, copy.deepcopy(policy.state_dict())
+        if losses['held_out_nll'] < best[0]:
+            best.copy_(torch.tensor([losses['held_out_nll'], losses['nll'], epoch]))
+            for name, value in policy.state_dict().items():
+                best_weights[name].copy_(value)
         if report is not None and not report(epoch + 1, config.epochs, losses):
             raise TrainingCancelled
-        if epoch - best['epoch'] >= config.patience:
+        if epoch - best[2] >= config.patience:
             break
+    if not best.isfinite().all():
+        msg = 'behaviour cloning: the loss was never finite, expected finite steps and a learning rate that fits them'
+        raise LearnerError(msg)
     policy.load_state_dict(best_weights)
     policy.eval()
-    return best
+    return dict(zip(('held_out_nll', 'nll', 'epoch'), best.tolist(), strict=True))
 
 
 def _held_out(episodes: Tensor, fraction: float, generator: torch.Generator) -> Tensor:

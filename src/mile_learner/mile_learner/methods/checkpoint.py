@@ -1,16 +1,17 @@
 """Training that was killed goes on from its last checkpoint, to the very weights that it would have reached uncut.
 
-A loop that runs over `epochs(...)` instead of `range(...)` is resumable: its parameters, its optimizer's state and its random generator
-are all there is to it. Checkpoints are safetensors (no pickle), replaced atomically, and carry a key: one that was made from other data,
-options or weights is passed over. Outside of `checkpointing` nothing is written.
+A loop that runs over `epochs(...)` instead of `range(...)` is resumable: what it tells of itself there is all there is to it. Checkpoints
+are safetensors (no pickle), replaced atomically, and carry a key: one that was made from other data, options or weights is passed over.
+Outside of `checkpointing` nothing is written.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors
@@ -21,6 +22,47 @@ from torch import Tensor
 from mile_learner.files import write_atomically
 
 INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that a training changes.
+
+    Attributes:
+        optimizers: with the parameters that they update.
+        generator: of every random number that is drawn.
+        tensors: what else there is, e.g. target networks; changed in place only.
+    """
+
+    optimizers: Sequence[torch.optim.Optimizer]
+    generator: torch.Generator
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        named = {'generator': self.generator.get_state()}
+        named |= {f'tensor/{name}': tensor.detach() for name, tensor in self.tensors.items()}
+        for which, optimizer in enumerate(self.optimizers):
+            named |= {f'parameter/{which}/{number}': parameter.detach() for number, parameter in enumerate(_parameters(optimizer))}
+            for number, entries in optimizer.state_dict()['state'].items():
+                named |= {f'optimizer/{which}/{number}/{entry}': value for entry, value in entries.items()}
+        return named
+
+    def restore(self, named: Mapping[str, Tensor]) -> None:
+        """Bring all of it to where it was."""
+        self.generator.set_state(named['generator'])
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(named[f'tensor/{name}'])
+        for which, optimizer in enumerate(self.optimizers):
+            for number, parameter in enumerate(_parameters(optimizer)):
+                parameter.data.copy_(named[f'parameter/{which}/{number}'])
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in named.items():
+                kind, *place = name.split('/')
+                if kind == 'optimizer' and place[0] == str(which):
+                    state.setdefault(int(place[1]), {})[place[2]] = value
+            optimizer.load_state_dict({'state': state, 'param_groups': optimizer.state_dict()['param_groups']})
 
 
 class Checkpoint:
@@ -36,8 +78,8 @@ class Checkpoint:
         self._path, self._key, self._interval_s = path, key, interval_s
         self._written = time.monotonic()
 
-    def restore(self, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
-        """Bring parameters, optimizer and generator to where they were; how many epochs are done, 0 if there is nothing to use."""
+    def restore(self, state: TrainingState) -> int:
+        """Bring `state` to where it was; how many epochs are done, 0 if there is nothing to use."""
         try:
             with safetensors.safe_open(self._path, framework='pt') as file:
                 if (file.metadata() or {}).get('key') != self._key:
@@ -46,25 +88,14 @@ class Checkpoint:
                 epoch = int(file.metadata()['epoch'])
         except (OSError, safetensors.SafetensorError):
             return 0
-        state: dict[int, dict[str, Tensor]] = {}
-        for number, parameter in enumerate(_parameters(optimizer)):
-            parameter.data.copy_(saved.pop(f'parameter.{number}'))
-        generator.set_state(saved.pop('generator'))
-        for name, value in saved.items():
-            _, number, entry = name.split('.')
-            state.setdefault(int(number), {})[entry] = value
-        optimizer.load_state_dict({'state': state, 'param_groups': optimizer.state_dict()['param_groups']})
+        state.restore(saved)
         return epoch
 
-    def save(self, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> None:
+    def save(self, epoch: int, state: TrainingState) -> None:
         """Write the state after `epoch` epochs, if the last write is long enough ago."""
         if time.monotonic() - self._written < self._interval_s:
             return
-        tensors = {'generator': generator.get_state()}
-        tensors |= {f'parameter.{number}': parameter.detach() for number, parameter in enumerate(_parameters(optimizer))}
-        for number, entries in optimizer.state_dict()['state'].items():
-            tensors |= {f'optimizer.{number}.{entry}': value for entry, value in entries.items()}
-        write_atomically(self._path, save(tensors, metadata={'key': self._key, 'epoch': str(epoch)}))
+        write_atomically(self._path, save(state.to_tensors(), metadata={'key': self._key, 'epoch': str(epoch)}))
         self._written = time.monotonic()
 
 
@@ -81,13 +112,13 @@ def checkpointing(path: Path, key: str, *, interval_s: float = INTERVAL_S) -> It
         _CURRENT.reset(token)
 
 
-def epochs(total: int, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> Iterator[int]:
+def epochs(total: int, state: TrainingState) -> Iterator[int]:
     """The epochs that are still to be done, from 0; the last one is always done anew, so that its losses are known."""
     checkpoint = _CURRENT.get()
-    for epoch in range(checkpoint.restore(optimizer, generator) if checkpoint is not None else 0, total):
+    for epoch in range(checkpoint.restore(state) if checkpoint is not None else 0, total):
         yield epoch
         if checkpoint is not None and epoch + 1 < total:
-            checkpoint.save(epoch + 1, optimizer, generator)
+            checkpoint.save(epoch + 1, state)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -16,7 +16,7 @@ from mile_learner.calibrate import calibrate
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import discrepancy
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.checkpoint import epochs
+from mile_learner.methods.checkpoint import TrainingState, epochs
 from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses, summary
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
@@ -67,7 +67,7 @@ class Mile:
         parameters = [*policy.parameters(), *(mental_model.parameters() if config.mental_model == 'learned' else ())]
         optimizer = adam(parameters, config.learning_rate)
         metrics: dict[str, float] = {}
-        for epoch in epochs(config.epochs, optimizer, generator):
+        for epoch in epochs(config.epochs, TrainingState([optimizer], generator)):
             done: list[Losses] = []
             norms: list[float] = []
             for batch in trained.minibatches(config.batch_size, generator):

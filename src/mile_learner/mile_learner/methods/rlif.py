@@ -23,7 +23,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,9 +35,10 @@ from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.training import Report, TrainingCancelled
+from mile_learner.methods.checkpoint import TrainingState, epochs
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import INPUT_CLAMP, Network
-from mile_learner.policy import GaussianPolicy
+from mile_learner.policy import Gaussian, GaussianPolicy
 from mile_learner.step import Array
 
 Update = Callable[['Transitions', bool], dict[str, float]]
@@ -99,11 +100,11 @@ class Rlif:
             raise LearnerError(msg)
         torch.manual_seed(seed)
         policy = copy.deepcopy(start.policy)
-        update = rlpd(policy, config) if isinstance(policy, GaussianPolicy) else dqn(policy, config)
         generator = torch.Generator().manual_seed(seed)
+        update, state = rlpd(policy, config, generator) if isinstance(policy, GaussianPolicy) else dqn(policy, config, generator)
         per_epoch = math.ceil(len(everything.inputs) / config.batch_size)
         losses: dict[str, float] = {}
-        for epoch in range(config.epochs):
+        for epoch in epochs(config.epochs, state):
             head_start = epoch < config.critic_head_start * config.epochs
             for _ in range(per_epoch):
                 for critic_update in range(config.updates_per_actor_update):
@@ -180,47 +181,49 @@ def _critic(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(width, 1))
 
 
-def rlpd(policy: GaussianPolicy, config: RlifConfig) -> Update:
-    """The updates of SAC as in RLPD, of `policy` in place."""
+def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator) -> tuple[Update, TrainingState]:
+    """The updates of SAC as in RLPD, of `policy` in place, and all that they change."""
     critics = Critics(policy, config.critics)
     weights = critics.weights
     target = {name: value.detach().clone() for name, value in weights.items()}
     log_temperature = torch.zeros((), requires_grad=True)
     target_entropy = -policy.architecture.action_dim / 2
-    critic_optimizer, actor_optimizer, temperature_optimizer = (
-        torch.optim.Adam(parameters, lr=config.learning_rate)
-        for parameters in (list(weights.values()), list(policy.parameters()), [log_temperature])
-    )
+    critic_optimizer, actor_optimizer, temperature_optimizer = optimizers = [
+        adam(parameters, config.learning_rate) for parameters in (list(weights.values()), list(policy.parameters()), [log_temperature])
+    ]
+
+    def sample(of: Gaussian) -> Tensor:
+        noise = torch.randn(of.mean.shape, generator=generator)
+        return of.mean + of.log_std.exp() * noise
 
     def update(batch: Transitions, actor_too: bool) -> dict[str, float]:
         with torch.no_grad():
-            following = policy(batch.next_inputs)
-            action = following.mean + following.log_std.exp() * torch.randn_like(following.mean)
-            two = torch.randperm(config.critics)[:2]
+            action = sample(policy(batch.next_inputs))
+            two = torch.randperm(config.critics, generator=generator)[:2]
             value = critics({name: w[two] for name, w in target.items()}, batch.next_inputs, action).amin(dim=0)
             wanted = batch.rewards + config.discount * (1 - batch.done) * value
         critic_loss = (critics(weights, batch.inputs, batch.actions) - wanted).square().mean(dim=1).sum()
-        _step(critic_optimizer, critic_loss, list(weights.values()), config.grad_clip)
+        descend(critic_optimizer, critic_loss, config.grad_clip)
         _follow(target, weights, config.target_rate)
         losses = {'critic_loss': critic_loss.item() / config.critics}
         if actor_too:
             chosen = policy(batch.inputs)
-            action = chosen.mean + chosen.log_std.exp() * torch.randn_like(chosen.mean)
+            action = sample(chosen)
             entropy = -chosen.log_prob(action)
             value = critics({name: w.detach() for name, w in weights.items()}, batch.inputs, action).mean(dim=0)
             actor_loss = -(log_temperature.exp().detach() * entropy + value).mean()
-            _step(actor_optimizer, actor_loss, list(policy.parameters()), config.grad_clip)
-            _step(temperature_optimizer, log_temperature.exp() * (entropy.mean().item() - target_entropy), [log_temperature], math.inf)
+            descend(actor_optimizer, actor_loss, config.grad_clip)
+            descend(temperature_optimizer, log_temperature.exp() * (entropy.mean().item() - target_entropy), math.inf)
             losses |= {'actor_loss': actor_loss.item(), 'value': value.mean().item(), 'temperature': log_temperature.exp().item()}
         return losses
 
-    return update
+    return update, TrainingState(optimizers, generator, target)
 
 
-def dqn(policy: Network, config: RlifConfig) -> Update:
-    """The updates of double DQN; the values are the outputs of `policy` itself, which is trained in place."""
+def dqn(policy: Network, config: RlifConfig, generator: torch.Generator) -> tuple[Update, TrainingState]:
+    """The updates of double DQN, and all that they change; the values are the outputs of `policy` itself, which is trained in place."""
     target = copy.deepcopy(policy)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
+    optimizer = adam(policy.parameters(), config.learning_rate)
 
     def update(batch: Transitions, actor_too: bool) -> dict[str, float]:  # noqa: ARG001 - there is no actor
         with torch.no_grad():
@@ -229,18 +232,11 @@ def dqn(policy: Network, config: RlifConfig) -> Update:
             wanted = batch.rewards + config.discount * (1 - batch.done) * value
         predicted = policy.outputs(batch.inputs).gather(-1, batch.actions.long()).squeeze(-1)
         loss = functional.smooth_l1_loss(predicted, wanted)
-        _step(optimizer, loss, list(policy.parameters()), config.grad_clip)
+        descend(optimizer, loss, config.grad_clip)
         _follow(dict(target.named_parameters()), dict(policy.named_parameters()), config.target_rate)
         return {'critic_loss': loss.item(), 'value': predicted.mean().item()}
 
-    return update
-
-
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Any], grad_clip: float) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(parameters, grad_clip)
-    optimizer.step()
+    return update, TrainingState([optimizer], generator, dict(target.named_parameters()))
 
 
 def _follow(target: Mapping[str, Tensor], weights: Mapping[str, Tensor], rate: float) -> None:

@@ -24,7 +24,7 @@ from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.checkpoint import epochs
+from mile_learner.methods.checkpoint import TrainingState, epochs
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
 from mile_learner.step import Array
@@ -133,7 +133,7 @@ def fit_weighted(
     generator = torch.Generator().manual_seed(seed)
     optimizer = adam(policy.parameters(), config.learning_rate)
     mean_loss = math.nan
-    for epoch in epochs(config.epochs, optimizer, generator):
+    for epoch in epochs(config.epochs, TrainingState([optimizer], generator)):
         total = 0.0
         for rows in torch.multinomial(chances, len(chances), replacement=True, generator=generator).split(config.batch_size):
             loss = -policy(inputs[rows]).log_prob(actions[rows]).mean()
