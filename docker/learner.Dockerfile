@@ -12,7 +12,7 @@ COPY src /tmp/src
 COPY launch /tmp/launch
 COPY config /tmp/config
 RUN pip install --no-cache-dir --no-deps --no-build-isolation \
-    /tmp/src/mile_learner /tmp/src/mile_policy_node /tmp/src/mile_sim /tmp/src/mile_bringup \
+    /tmp/src/mile_learner /tmp/src/mile_policy_node /tmp/src/mile_teleop /tmp/src/mile_sim /tmp/src/mile_bringup \
     && rm -r /tmp/src /tmp/launch /tmp/config
 
 ENV HOME=/home/mile USER=mile MILE_HOME=/runs/.mile
