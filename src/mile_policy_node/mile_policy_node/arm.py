@@ -31,6 +31,12 @@ class ArmConfig(XsConfig):
     start_tolerance_rad: float = option(0.15, doc='how far each joint may start from pointing straight down [rad]', gt=0.0, lt=1.0)
     joint_state_timeout_s: float = option(0.5, doc='older joint states are not trusted: commands are refused [s]', gt=0.0, le=10.0)
     command_timeout_s: float = option(0.5, doc='the arm holds after this long without a command [s]', gt=0.0, le=10.0)
+    retract_after_s: float = option(
+        0.0,
+        doc='the arm rises to the top of its workspace when no command came within an episode for so long; 0: never [s]',
+        ge=0.0,
+        le=600.0,
+    )
     reset_timeout_s: float = option(10.0, doc='a reset of the arm that takes longer has failed [s]', gt=0.0, le=120.0)
 
     def arm_model(self) -> ArmModel:
@@ -97,10 +103,17 @@ class Arm:
         self._resetting = False
         self._last: ArmCommand | None = None
         self._last_command_at: float | None = None
+        self._abandoned_at: float | None = None
+        self._expected = self._retracting = False
+
+    def expect_commands(self, expected: bool) -> None:
+        """Whether an episode runs and no e-stop is set, by the arbiter's last word: then silence means that nobody is in charge."""
+        self._expected = expected
 
     def command(self, command: ArmCommand) -> CommandOutcome:
         """Execute one command at once, or refuse it and say why."""
-        self._last_command_at = self._clock()
+        self._last_command_at = self._abandoned_at = self._clock()
+        self._retracting = False
         objection = self._fault() or self._objection(command)
         if objection:
             return CommandOutcome(False, False, objection, self._gate.target)
@@ -113,9 +126,8 @@ class Arm:
             return CommandOutcome(False, False, result.detail, result.target)
         asked = JointTarget(result.joints, float(result.target[3]))
         try:
-            sent = self._backend.send(asked)
+            sent = self._send(asked)
         except BackendError as error:
-            self._gate.clear()
             return CommandOutcome(False, False, str(error), self._gate.target)
         self._last = command
         target = result.target
@@ -131,13 +143,18 @@ class Arm:
         fault = self._fault()
         return ArmStatus(observation, self._kinematics.forward(observation.joints), self._gate.target, not fault, fault)
 
-    def watch(self) -> None:
-        """To be called a few times a second: takes up the arm where it is when there is no target yet; holds when commands fall silent."""
+    def watch(self) -> str:
+        """To be called ten times a second: takes up the arm where it is when there is no target yet; in silence holds, then retracts.
+
+        Returns:
+            Why the arm moves without a command; empty if it does not.
+        """
         if not self._gate.ready and not self._resetting and not self._untrusted():
             self._take_up(None)
         if self._last_command_at is not None and self._clock() - self._last_command_at > self._config.command_timeout_s:
             self._backend.hold()
             self._last_command_at = None
+        return self._retract()
 
     async def reset(self, seed: int) -> str:
         """Bring the arm to a start pose and continue from there; returns what went wrong, empty if nothing did."""
@@ -167,6 +184,39 @@ class Arm:
     def close(self) -> None:
         """Release the backend; the arm stays where it is."""
         self._backend.close()
+
+    def _retract(self) -> str:
+        """The second tier of silence: a slew step upwards per period, through the gate, until it allows no more or somebody commands."""
+        patience, limits = self._config.retract_after_s, self._gate.config
+        if not patience or not self._expected or self._abandoned_at is None or self._fault():
+            return ''
+        reason = f'no command for {patience:g} s in an episode: the arm retracts'
+        if self._clock() - self._abandoned_at < patience:
+            return reason if self._retracting else ''
+        self._abandoned_at += 1.0 / limits.rate_hz
+        before = self._gate.target
+        grip = 2.0 * (before[3] - limits.gripper_closed_m) / (limits.gripper_open_m - limits.gripper_closed_m) - 1.0
+        result = self._gate.apply((0.0, 0.0, 1.0, np.clip(grip, -1.0, 1.0)))
+        self._retracting = bool((result.target[:3] != before[:3]).any())
+        if not self._retracting:
+            return ''
+        try:
+            self._send(JointTarget(result.joints, float(result.target[3])))
+        except BackendError as error:
+            self._start_fault = str(error)
+        return reason
+
+    def _send(self, target: JointTarget) -> JointTarget:
+        """What was really sent.
+
+        Raises:
+            BackendError: nothing was; where the arm goes on from is not known then.
+        """
+        try:
+            return self._backend.send(target)
+        except BackendError:
+            self._gate.clear()
+            raise
 
     def _take_up(self, commanded_opening: float | None) -> None:
         observation = self._backend.observe()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mile_msgs.msg import ArmState, Command, CommandResult
+from mile_msgs.msg import ArmState, Command, CommandResult, TeleopStatus
 from mile_msgs.srv import ResetArm
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from std_srvs.srv import SetBool
 
 from mile_learner.config import option
+from mile_learner.step import Mode
 from mile_learner.task import TaskConfig
 from mile_policy_node.arm import Arm, ArmCommand, ArmConfig
 from mile_policy_node.arm_backend import make_backend
@@ -23,7 +24,7 @@ from mile_policy_node.gate import GateConfig, SafetyGate
 from mile_policy_node.kinematics import Kinematics
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import COMMAND, RECORD, SENSOR
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR
 from mile_ros.stamps import to_seconds, to_stamp
 
 WATCH_PERIOD_S = 0.1
@@ -50,7 +51,8 @@ class ArmNode(Node):
         self._states = self.create_publisher(ArmState, 'arm_state', SENSOR)
         backend = make_backend(self, model, task, config, self._publish_state)
         self._arm = Arm(config, kinematics, SafetyGate(limits, kinematics), backend, self._now)
-        self._fault = ''
+        self._fault = self._moves = ''
+        self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
         self.create_subscription(Command, 'command', self._on_command, COMMAND)
         # awaits the backend, whose answers arrive through other groups
         self.create_service(ResetArm, 'reset_arm', self._on_reset, callback_group=MutuallyExclusiveCallbackGroup())
@@ -64,6 +66,9 @@ class ArmNode(Node):
 
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * 1e-9
+
+    def _on_teleop_status(self, message: TeleopStatus) -> None:
+        self._arm.expect_commands(bool(message.episode_id) and message.mode != Mode.ESTOP)
 
     def _on_command(self, message: Command) -> None:
         command = ArmCommand(
@@ -105,7 +110,10 @@ class ArmNode(Node):
         self._states.publish(message)
 
     def _watch(self) -> None:
-        self._arm.watch()
+        moves = self._arm.watch()
+        if moves and moves != self._moves:
+            self.get_logger().warning(moves)
+        self._moves = moves
         status = self._arm.status()
         fault = 'no joint states yet' if status is None else status.fault
         if fault != self._fault:

@@ -71,12 +71,12 @@ class FakeMotors:
 class Rig:
     """An arm that is ready at time 100 s, and its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, **config: float) -> None:
         self.now = 100.0
         self.motors = FakeMotors()
         backend: ArmBackend = self.motors
         self.gate = SafetyGate(GateConfig.from_task(TASK), KINEMATICS)
-        self.arm = Arm(CONFIG, KINEMATICS, self.gate, backend, lambda: self.now)
+        self.arm = Arm(dataclasses.replace(CONFIG, **config), KINEMATICS, self.gate, backend, lambda: self.now)
         self.arm.watch()
 
     def command(
@@ -175,6 +175,45 @@ def test_silence_holds_once() -> None:
         rig.now += 0.1
         rig.arm.watch()
     assert rig.motors.holds == 1
+
+
+def silent(rig: Rig, seconds: float) -> list[str]:
+    """Watch the arm through a silence; what it says of its own motion."""
+    said = []
+    for _ in range(round(seconds * 10)):
+        rig.now += 0.1
+        rig.motors.observation = dataclasses.replace(rig.motors.observation, stamp=rig.now)
+        said.append(rig.arm.watch())
+    return said
+
+
+def test_in_a_long_silence_within_an_episode_the_arm_rises_step_by_step_and_stops_for_any_command() -> None:
+    rig = Rig(retract_after_s=3.0)
+    rig.arm.expect_commands(True)
+    rig.command(0)
+    assert not any(silent(rig, 2.9))
+    assert len(rig.motors.sent) == 1, 'the first tier: it holds'
+    start = rig.gate.target
+    assert all('the arm retracts' in text for text in silent(rig, 1.0)[1:])
+    heights = [KINEMATICS.forward(target.joints)[2, 3] for target in rig.motors.sent]
+    assert 0 < max(np.diff(heights)) <= TASK.step_size_m + 1e-6, 'I3'
+    np.testing.assert_allclose(rig.gate.target[[0, 1, 3]], start[[0, 1, 3]], atol=1e-4)
+    sent = len(rig.motors.sent)
+    rig.command(9, source=Source.HOLD)
+    assert not any(silent(rig, 2.9))
+    assert len(rig.motors.sent) == sent
+    said = silent(rig, 60.0)
+    assert rig.gate.target[2] == pytest.approx(TASK.workspace_high[2])
+    assert said[-1] == '', 'arrived'
+
+
+@pytest.mark.parametrize(('patience', 'expected'), [(0.0, True), (3.0, False)])
+def test_without_the_option_an_episode_or_after_an_e_stop_silence_moves_nothing(patience: float, expected: bool) -> None:
+    rig = Rig(retract_after_s=patience)
+    rig.arm.expect_commands(expected)
+    rig.command(0)
+    assert not any(silent(rig, 30.0))
+    assert len(rig.motors.sent) == 1
 
 
 def test_a_fault_of_the_arm_refuses_and_is_named() -> None:
