@@ -27,6 +27,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
+from std_msgs.msg import UInt32
 from tqdm import tqdm
 
 from mile_bringup.cli_common import Report, finite, table
@@ -246,13 +247,14 @@ def _bench(rate_hz: float, folder: Path) -> Iterator[_Pad]:
 
 
 class _Arm(Node):
-    """Confirms every command, and keeps when each arrived."""
+    """Confirms every command, and keeps when each arrived; gives the recorder's sign of life, too."""
 
     def __init__(self) -> None:
         super().__init__('arm', namespace=NAMESPACE)
         self.log: dict[str, list[tuple[int, int]]] = {'commands': [], 'relayed': []}
         self._results = self.create_publisher(CommandResult, 'command_result', RECORD)
         self._states = self.create_publisher(ArmState, 'arm_state', SENSOR)
+        self._recorded = self.create_publisher(UInt32, 'recorded', SENSOR)
         self.create_subscription(Command, 'command', self._on_command, COMMAND)
         self.create_subscription(Joy, 'relay_out', self._on_relayed, COMMAND)
         self.create_timer(0.05, self._live)
@@ -267,6 +269,7 @@ class _Arm(Node):
 
     def _live(self) -> None:
         self._states.publish(ArmState(ready=True))
+        self._recorded.publish(UInt32())
 
 
 class _Policy(Node):

@@ -56,14 +56,14 @@ class HostileWorld:
         self.confirmations: list[Confirmation] = []
         self.transitions = 0
         self.checked: Counter[str] = Counter()
-        self.alive = {'pad': True, 'policy': True, 'arm': True}
+        self.alive = {'pad': True, 'policy': True, 'arm': True, 'recorder': True}
         self.due = INF
         self.running, self.episodes = '', 0
         self.ticks: list[PublishTick] = []
         self.commands: dict[int, PublishCommand] = {}
         self.steps = 0
         self.stopped = self.span_open = self.thumb_down = False
-        self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -INF
+        self.pad_seen = self.pad_changed = self.arm_seen = self.recorder_seen = self.answered = -INF
         self.pad_valid = False
         self.pad_state: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
         self.pad_stamp = -INF
@@ -106,6 +106,9 @@ class HostileWorld:
         if self.alive['arm'] and chance() < 0.5:
             self.arm_seen = self.clock.now
             self.judge(self.arbiter.on_arm_state(ready=True, fault='', commanded_opening_m=self.random.choice((0.022, 0.03, 0.05, NAN))))
+        if self.alive['recorder'] and chance() < 0.3:
+            self.recorder_seen = self.clock.now
+            self.judge(self.arbiter.on_recorder())
         if self.alive['pad'] and chance() < 0.5:
             if chance() < 0.1:
                 self.pad_held = frozenset(
@@ -264,6 +267,7 @@ class HostileWorld:
             assert self.pad_valid, 'I5: the last pad message could not be obeyed'
             assert now - self.pad_seen <= config.pad_timeout_s, 'I5: pad'
             assert now - self.arm_seen <= config.arm_timeout_s, 'I5: arm'
+            assert now - self.recorder_seen <= config.recorder_timeout_s, 'I5: recorder'
             at_rest = not any(self.pad_state[1]) and not any(self.pad_state[0])
             assert at_rest or now - self.pad_changed <= config.pad_lost_s, 'I6'
             self.checked.update(('I5', 'I6'))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'teleop_status')
+HEARD = ('joy', 'scene', 'arm_state', 'tick', 'policy_output', 'command', 'command_result', 'step', 'recorded', 'teleop_status')
 """Topics that have a publisher once the nodes are up."""
 SOLE = ('tick', 'command')
 """Topics of the arbiter: two of them would mix two deployments."""

@@ -34,7 +34,6 @@ from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 from mile_teleop.arbiter_config import ArbiterConfig
-from mile_teleop.recording import RECORDING_FAILED
 
 RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
@@ -296,7 +295,7 @@ class SessionNode(Node):
             self._start_pressed = True
         elif event.type == Event.BUTTON_RETRAIN:
             self._retrain = True
-        elif event.type == RECORDING_FAILED:
+        elif event.type == Event.RECORDING_FAILED:
             # nothing may be executed that is not recorded: with this node the deployment ends, and the arm holds
             self._finish(1, f'{event.detail}; free the disk, then resume')
             return

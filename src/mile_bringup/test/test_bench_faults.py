@@ -143,7 +143,7 @@ def test_the_security_policy_is_complete_and_allows_nothing_else(stage: Live) ->
 def _other_hardware(node: str, topic: str) -> bool:
     """What is allowed for a real arm, or for a policy that looks, and not used by this graph."""
     looks = node == 'policy_node' and topic == '/mile/camera/image/compressed'
-    return topic.startswith('/wx250s/') or looks or (node == 'arm_node' and topic == '/mile/teleop_status')
+    return topic.startswith('/wx250s/') or looks
 
 
 def _policy() -> dict[str, dict[str, set[str]]]:

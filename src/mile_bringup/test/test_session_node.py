@@ -22,7 +22,6 @@ from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
 from mile_ros.qos import RECORD
-from mile_teleop.recording import RECORDING_FAILED
 
 pytestmark = pytest.mark.ros
 ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': '81', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1'}
@@ -81,7 +80,7 @@ def test_an_episode_that_cannot_be_recorded_ends_the_session(run: Run) -> None:
 
     def tell() -> None:
         while not over.wait(0.1):
-            events.publish(Event(type=RECORDING_FAILED, detail='the episode cannot be written (disk)'))
+            events.publish(Event(type=Event.RECORDING_FAILED, detail='the episode cannot be written (disk)'))
 
     teller = threading.Thread(target=tell)
     teller.start()

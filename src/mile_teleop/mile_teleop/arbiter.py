@@ -6,7 +6,7 @@ No I/O: each input returns the effects that the node is to carry out, in order. 
   commanded, and an answer of the policy to an earlier tick never is.
 * A takeover acts on the pad message itself: it begins a new tick, with the human command in it. (Unless the running tick is a human
   one already: so a trembling thumb cannot drive the arm at more than twice the control rate.)
-* A source that is silent, broken or stuck is not obeyed: the arm holds, and the status says why.
+* A source that is silent, broken or stuck is not obeyed: the arm holds, and the status says why. So it does without a recorder.
 * After a pad was lost during a takeover, and after an e-stop, it takes a press of the takeover button before anything moves again.
 * Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick. An answer that comes when
   its tick is over is recorded in its Step, and not obeyed.
@@ -31,7 +31,7 @@ from mile_teleop.modes import SOURCE, TRANSITIONS
 from mile_teleop.open_step import OpenStep
 from mile_teleop.pad import Button, PadMapping
 from mile_teleop.takeover import HAND_BACK, Takeover
-from mile_teleop.watchdog import PadWatch, Watchdog
+from mile_teleop.vitals import Vitals
 
 EPISODE_BUTTONS = (Button.START, Button.SUCCESS, Button.FAILURE, Button.DISCARD, Button.RETRAIN)
 
@@ -63,9 +63,7 @@ class Arbiter:
         self._clock = clock
         self._gripper_per_tick = config.gripper_speed / rate_hz
         self._gripper_range_m = (gripper_closed_m, gripper_open_m)
-        self._pad = PadWatch(mapping, config.pad_timeout_s, config.pad_lost_s)
-        self._policy = Watchdog('policy', config.policy_timeout_s)
-        self._arm = Watchdog('arm', config.arm_timeout_s)
+        self._vitals = Vitals(config, mapping)
         self._takeover = Takeover(config.takeover, config.hand_back_grace_s / speed)
         self._effects: list[Effect] = []
         self._events: list[tuple[str, str, str]] = []
@@ -79,10 +77,7 @@ class Arbiter:
         self._ledger = Ledger(config.record_wait_s)
         self._fault_announced = False
         self._stopped = ''
-        self._arm_fault = ''
         self._arm_refusal = ''
-        self._policy_fault = ''
-        self._policy_unheard = 'policy: no answer yet'
         self._policy_version = ''
         self._gripper = -1.0
 
@@ -110,8 +105,8 @@ class Arbiter:
         self._record(math.inf)
         self._epoch = self._clock.wall() - now
         self._episode_id, self._index, self._step = episode_id, 0, None
-        self._policy.feed(now)
-        self._policy_fault = self._arm_refusal = ''
+        self._vitals.begin_episode(now)
+        self._arm_refusal = ''
         self._event('episode_started')
         self._decide(now, begin_tick=True)
         self._begin_tick(out_of_turn=True)
@@ -142,7 +137,7 @@ class Arbiter:
             self._begin_tick(late_ms)
         else:
             self._decide(self._clock.monotonic())
-            if self._policy_unheard:
+            if self._vitals.policy_unheard:
                 self._effects.append(PublishTick(self._stamp(), '', 0))
             self._record(self._stamp())
         return self._flush()
@@ -151,7 +146,7 @@ class Arbiter:
         """A pad message (sensor_msgs/Joy) of `stamp`, in seconds since the epoch."""
         now = self._clock.monotonic()
         self._decide(now)
-        change = self._pad.receive(now, self._clock.wall(), stamp, axes, buttons)
+        change = self._vitals.pad.receive(now, self._clock.wall(), stamp, axes, buttons)
         if change.estop:
             self._stop('pad', now)
         if not self._stopped:
@@ -168,13 +163,12 @@ class Arbiter:
         """The policy's answer to a tick; only the first one counts, and only that to the running tick may be obeyed."""
         now = self._clock.monotonic()
         if not answer.episode_id:
-            self._policy_unheard = '' if len(answer.observation) else f'policy: {answer.detail}'
+            self._vitals.policy_is_there(answer)
         step = self._ledger.answered_by(answer)
         fault = '' if step is None else step.take(answer)
         if step is not None and step is self._step:
-            self._policy_version, self._policy_fault = answer.policy_version, fault
-            if not fault:
-                self._policy.feed(now)
+            self._policy_version = answer.policy_version
+            self._vitals.policy_answers(now, fault)
         self._decide(now)
         if step is not None and step is self._step and step.command is None:
             if self._mode is Mode.AUTONOMOUS and step.robot_action is not None:
@@ -202,9 +196,15 @@ class Arbiter:
     def on_arm_state(self, *, ready: bool, fault: str, commanded_opening_m: float) -> list[Effect]:
         """A sign of life of the arm."""
         now = self._clock.monotonic()
-        self._arm.feed(now)
-        self._arm_fault = f'arm: {fault}' if fault else '' if ready else 'arm: not ready'
+        self._vitals.arm_lives(now, ready=ready, fault=fault)
         self._follow_gripper(commanded_opening_m)
+        self._decide(now)
+        return self._flush()
+
+    def on_recorder(self) -> list[Effect]:
+        """A sign of life of the recorder."""
+        now = self._clock.monotonic()
+        self._vitals.recorder_lives(now)
         self._decide(now)
         return self._flush()
 
@@ -231,14 +231,14 @@ class Arbiter:
         """Which mode the state of everything calls for, and why."""
         if self._stopped:
             return Mode.ESTOP, f'e-stop: {self._stopped}'
-        fault = self._pad.fault(now) or self._arm_fault or self._arm.fault(now)
+        fault = self._vitals.fault(now)
         if not self._episode_id:
-            return Mode.IDLE, fault or self._policy_unheard
+            return Mode.IDLE, fault or self._vitals.policy_unheard
         if fault:
             return Mode.HOLD, fault
         if self._takeover.engaged:
             return Mode.HUMAN, ''
-        if reason := self._takeover.objection(now) or self._policy_fault or self._policy.fault(now):
+        if reason := self._takeover.objection(now) or self._vitals.policy_fault(now):
             return Mode.HOLD, reason
         return Mode.AUTONOMOUS, ''
 
@@ -250,7 +250,7 @@ class Arbiter:
             begin_tick: a tick is about to begin.
             pressed: the person just engaged the takeover button.
         """
-        if self._pad.loss(now):
+        if self._vitals.pad.loss(now):
             self._takeover.lose_pad()
         mode, reason = self._verdict(now)
         if mode is Mode.AUTONOMOUS and self._mode is Mode.HUMAN:
@@ -292,13 +292,13 @@ class Arbiter:
         self._index += self._step is not None
         human = self._mode is Mode.HUMAN
         if human:
-            self._gripper = min(max(self._gripper + self._pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
+            self._gripper = min(max(self._gripper + self._vitals.pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
         self._step = step = OpenStep(
             stamp=self._stamp(),
             episode_id=self._episode_id,
             index=self._index,
             late_ms=late_ms,
-            human_action=(*self._pad.input.motion, self._gripper) if human else None,
+            human_action=(*self._vitals.pad.input.motion, self._gripper) if human else None,
             hold_action=(0.0, 0.0, 0.0, self._gripper),
         )
         self._ledger.add(step)

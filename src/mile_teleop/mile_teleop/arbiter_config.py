@@ -19,6 +19,7 @@ class ArbiterConfig(Config):
     pad_lost_s: float = option(2.0, doc='a pad silent, or stuck in a state that is not rest, for longer is lost [s]', gt=0.0, le=60.0)
     policy_timeout_s: float = option(0.5, doc='a policy without a valid answer for longer is not obeyed [s]', gt=0.0, le=5.0)
     arm_timeout_s: float = option(0.5, doc='an arm silent for longer is not commanded [s]', gt=0.0, le=5.0)
+    recorder_timeout_s: float = option(1.0, doc='while the recorder is silent for longer, the arm holds [s]', gt=0.0, le=60.0)
     record_wait_s: float = option(1.0, doc='a step waits so long for its answers, then it is recorded without [s]', ge=0.0, le=3.0)
 
     @property

@@ -6,6 +6,7 @@ bag is whole its folder is called `<path>.incomplete`. Needs no ROS.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -69,6 +70,7 @@ class BagWriter:
         self._counts: Counter[str] = Counter()
         self._start_ns = self._end_ns = 0
         self._finished = False
+        self._busy_since = math.inf
         for taken in (path, self.folder):
             if taken.exists():
                 msg = f'{taken}: exists already, and nothing is ever overwritten; give another path, or move it away'
@@ -131,6 +133,11 @@ class BagWriter:
         sync_folder(self.path.parent)
 
     @property
+    def stalled_s(self) -> float:
+        """For how long the thread has been busy with one and the same thing, 0 if it waits for work [s]."""
+        return max(0.0, time.monotonic() - self._busy_since)
+
+    @property
     def _file_name(self) -> str:
         return f'{self.path.name}_0.mcap'
 
@@ -172,11 +179,13 @@ class BagWriter:
 
     def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
         """Do something to the file; the first failure ends all writing, and what comes after it is counted as lost."""
+        self._busy_since = time.monotonic()
         try:
             if not self.failure:
                 act(*arguments)
         except (OSError, McapError) as error:
             self.failure = f'cannot be written ({error})'
+        self._busy_since = math.inf
         if self.failure and act == self._append:
             self.lost[arguments[0]] += 1
 

@@ -19,6 +19,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, JointState, Joy
+from std_msgs.msg import UInt32
 
 from mile_learner.config import Config, option
 from mile_ros.main import run_node
@@ -28,7 +29,7 @@ from mile_ros.stamps import to_stamp
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.errors import BagError, RefusedError, TeleopError
 from mile_teleop.message_types import load_types
-from mile_teleop.recording import RECORDING_FAILED, STEP_TYPE, Recording
+from mile_teleop.recording import STEP_TYPE, Recording
 
 RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
     ('step', Step, RECORD, True),
@@ -41,6 +42,8 @@ RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
     ('camera/image/compressed', CompressedImage, IMAGE, False),
 )
 """Topic, type, quality of service, and whether it may never be dropped."""
+
+SIGN_PERIOD_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ class RecorderNode(Node):
         self.create_service(OpenBag, 'open_bag', self._on_open)
         # awaits the last steps, which arrive through another group
         self.create_service(CloseBag, 'close_bag', self._on_close, callback_group=MutuallyExclusiveCallbackGroup())
+        self._signs = self.create_publisher(UInt32, 'recorded', SENSOR)
         self.create_timer(1.0, self._on_second)
+        self.create_timer(SIGN_PERIOD_S, self._give_sign)
 
     def destroy_node(self) -> None:
         """Set an episode aside that is still being recorded, then end the node."""
@@ -107,7 +112,7 @@ class RecorderNode(Node):
         self._ignored_steps += topic.type == STEP_TYPE and not belongs
         if self._recording is not None and self._recording.failure and not self._failed:
             self._failed = True
-            self._warn(self._recording, f'the episode {self._recording.failure}', RECORDING_FAILED)
+            self._warn(self._recording, f'the episode {self._recording.failure}', Event.RECORDING_FAILED)
         self._go_on_closing()
 
     def _on_missed(self, topic: Topic, info: QoSMessageLostInfo) -> None:
@@ -124,6 +129,11 @@ class RecorderNode(Node):
         if self._ignored_steps:
             self.get_logger().warning(f'{self._ignored_steps} steps belong to no open bag and were not recorded')
             self._ignored_steps = 0
+
+    def _give_sign(self) -> None:
+        """Say that there is a recorder, and how many steps of the open bag it has; but not while the disk hangs."""
+        if self._recording is None or self._recording.stalled_s < SIGN_PERIOD_S:
+            self._signs.publish(UInt32(data=0 if self._recording is None else self._recording.steps))
 
     def _on_open(self, request: OpenBag.Request, response: OpenBag.Response) -> OpenBag.Response:
         try:

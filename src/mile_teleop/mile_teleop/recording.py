@@ -16,8 +16,6 @@ from mile_teleop.message_types import decode, encode
 
 STEP_TYPE = 'mile_msgs/msg/Step'
 EVENT_TYPE = 'mile_msgs/msg/Event'
-RECORDING_FAILED = 'recording_failed'
-"""Type of the event (mile_msgs/Event) that tells that the disk failed: what is executed from now on is in no bag."""
 
 
 class Recording:
@@ -71,6 +69,11 @@ class Recording:
     def failure(self) -> str:
         """Why nothing is recorded any more; empty while all is well."""
         return self._writer.failure
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the disk has been busy with one and the same thing [s]."""
+        return self._writer.stalled_s
 
     def close(self, outcome: str, steps: int) -> str:
         """Complete the bag of an episode of `steps` steps; empty, or why it is not whole and was set aside.

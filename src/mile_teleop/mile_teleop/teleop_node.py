@@ -13,6 +13,7 @@ from mile_msgs.srv import StartEpisode, StopEpisode
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
+from std_msgs.msg import UInt32
 from std_srvs.srv import Trigger
 
 from mile_learner.config import option
@@ -76,6 +77,7 @@ class TeleopNode(Node):
         self.create_subscription(PolicyOutput, 'policy_output', self._on_policy_output, TURN)
         self.create_subscription(CommandResult, 'command_result', self._on_command_result, RECORD)
         self.create_subscription(ArmState, 'arm_state', self._on_arm_state, SENSOR)
+        self.create_subscription(UInt32, 'recorded', self._on_recorded, SENSOR)
         self.create_service(StartEpisode, 'start_episode', self._on_start)
         self.create_service(StopEpisode, 'stop_episode', self._on_stop)
         self.create_service(Trigger, 'estop', self._on_estop)
@@ -134,6 +136,9 @@ class TeleopNode(Node):
     def _on_arm_state(self, message: ArmState) -> None:
         opening_m = float(message.commanded_target[3])
         self._do(self._arbiter.on_arm_state(ready=message.ready, fault=message.fault, commanded_opening_m=opening_m))
+
+    def _on_recorded(self, _: UInt32) -> None:
+        self._do(self._arbiter.on_recorder())
 
     # Services
 

@@ -36,7 +36,7 @@ class Judge(RuleBasedStateMachine):
         """Since the last command somebody else than the person was in charge: then the gripper follows what the arm reports."""
         self.answered_index = -1
         self.pad_valid = self.arm_ready = self.policy_heard = False
-        self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
+        self.pad_seen = self.pad_changed = self.arm_seen = self.recorder_seen = self.answered = -math.inf
         self.pad_state: object = None
         self.pad_at_rest = True
         self.gripper = -1.0
@@ -95,6 +95,7 @@ class Judge(RuleBasedStateMachine):
         assert self.pad_valid, 'I5: the last pad message could not be obeyed'
         assert now - self.pad_seen <= 0.5, 'I5: pad'
         assert now - self.arm_seen <= 0.5, 'I5: arm'
+        assert now - self.recorder_seen <= 1.0, 'I5: recorder'
         assert self.pad_at_rest or now - self.pad_changed <= 1.0, 'I6'
         if command.source is Source.POLICY:
             assert not self.span_open, 'I1: by the record'

@@ -43,6 +43,7 @@ class Rig:
         self.config = ArbiterConfig.from_mapping(config)
         self.arbiter = Arbiter(self.config, MAPPING, self.clock, rate_hz=RATE_HZ, gripper_closed_m=CLOSED_M, gripper_open_m=OPEN_M)
         self.effects: list[Effect] = []
+        self.recorder()
 
     def keep(self, effects: list[Effect]) -> list[Effect]:
         self.effects += effects
@@ -59,6 +60,9 @@ class Rig:
 
     def arm(self, *, ready: bool = True, fault: str = '', opening_m: float = CLOSED_M) -> list[Effect]:
         return self.keep(self.arbiter.on_arm_state(ready=ready, fault=fault, commanded_opening_m=opening_m))
+
+    def recorder(self) -> list[Effect]:
+        return self.keep(self.arbiter.on_recorder())
 
     def start(self, episode_id: str = 'e0') -> list[Effect]:
         return self.keep(self.arbiter.start_episode(episode_id))
@@ -119,6 +123,7 @@ class Rig:
     def live(self, episode_id: str = 'e0') -> None:
         """A running episode in autonomous mode: arm and pad alive, the first tick answered and confirmed."""
         self.arm()
+        self.recorder()
         self.pad()
         self.start(episode_id)
         self.answer()
@@ -127,6 +132,7 @@ class Rig:
     def cycle(self, *held: Button, motion: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
         """One period in which everybody does what they should."""
         self.arm()
+        self.recorder()
         for happen in (lambda: self.pad(*held, motion=motion), self.tick):
             if of(PublishTick, happen()):
                 self.answer()

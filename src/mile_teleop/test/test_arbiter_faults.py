@@ -53,12 +53,12 @@ def test_a_broken_source_holds_the_arm_with_the_reason(fault: object, reason: st
     assert rig.events[-1] == 'resumed'
 
 
-@pytest.mark.parametrize('silent', ['pad', 'arm', 'policy'])
+@pytest.mark.parametrize('silent', ['pad', 'arm', 'recorder', 'policy'])
 def test_a_silent_source_holds_the_arm(silent: str) -> None:
-    rig = Rig()
+    rig = Rig(recorder_timeout_s=0.5)
     rig.live()
     for _ in range(8):
-        for name, live in (('pad', rig.pad), ('arm', rig.arm)):
+        for name, live in (('pad', rig.pad), ('arm', rig.arm), ('recorder', rig.recorder)):
             if name != silent:
                 live()
         rig.tick()

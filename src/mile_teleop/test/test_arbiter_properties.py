@@ -44,6 +44,7 @@ class HostileWorld(Judge):
     def begin(self, running: bool) -> None:
         if running:
             self.arm_lives(True, '', CLOSED_M)
+            self.recorder_lives()
             self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
             self.session_starts()
             self.all_is_well(0.2, answered=True)
@@ -64,14 +65,16 @@ class HostileWorld(Judge):
                 continue
             if dead != 'arm':
                 self.arm_lives(True, '', CLOSED_M)
+            if dead != 'recorder':
+                self.recorder_lives()
             if dead != 'pad':
                 self.pad_repeats()
 
     @precondition(lambda self: self.running)
-    @rule(dead=st.sampled_from(['arm', 'pad', 'policy']))
+    @rule(dead=st.sampled_from(['arm', 'pad', 'policy', 'recorder']))
     def one_source_dies(self, dead: str) -> None:
         self.all_is_well(0.2, answered=True)
-        self.all_is_well(0.9, answered=True, dead=dead)
+        self.all_is_well(1.2 if dead == 'recorder' else 0.9, answered=True, dead=dead)
         assert self.rig.mode() is not Mode.AUTONOMOUS, 'I5'
         assert self.rig.mode() is not Mode.HUMAN or dead == 'policy', 'I5'
 
@@ -132,10 +135,11 @@ class HostileWorld(Judge):
     @precondition(lambda self: self.running and not self.stopped)
     @rule(motion=motions)
     def person_takes_over(self, motion: tuple[float, float, float]) -> None:
-        """On a live pad and a live arm: I2 and I3."""
+        """With pad, arm and recorder alive: I2 and I3."""
         self.pad_speaks(frozenset(), (0.123, 0.0, 0.0))
         self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
         self.arm_lives(True, '', CLOSED_M)
+        self.recorder_lives()
         self.pad_speaks(frozenset(), (0.0, 0.0, 0.0))
         human_tick = bool(self.ticks) and self.ticks[-1].index in self.commands
         human_tick = human_tick and self.commands[self.ticks[-1].index].source is Source.HUMAN
@@ -234,6 +238,12 @@ class HostileWorld(Judge):
     def arm_lives(self, ready: bool, fault: str, opening: float) -> None:
         self.arm_seen, self.arm_ready = self.rig.clock.now, ready and not fault
         self.rig.arm(ready=ready, fault=fault, opening_m=opening)
+        self.judge()
+
+    @rule()
+    def recorder_lives(self) -> None:
+        self.recorder_seen = self.rig.clock.now
+        self.rig.recorder()
         self.judge()
 
     @precondition(lambda self: not self.running and not self.stopped)

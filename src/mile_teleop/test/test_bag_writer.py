@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,25 @@ def test_a_disk_that_fails_is_told_and_the_bag_is_not_whole(tmp_path: Path, monk
     assert not (tmp_path / 'e').exists()
     assert not writer.write(EVENT.name, event(1), 2)
     assert writer.lost == {EVENT.name: 1}
+
+
+def test_a_disk_that_hangs_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, released = threading.Event(), threading.Event()
+
+    def hang(_: int) -> None:
+        hanging.set()
+        released.wait(60.0)
+
+    monkeypatch.setattr('mile_teleop.bag_writer.os.fdatasync', hang)
+    writer = open_bag(tmp_path / 'e')
+    assert writer.stalled_s == 0.0
+    writer.write(EVENT.name, event(0), 1)
+    assert hanging.wait(60.0)
+    time.sleep(0.05)
+    assert writer.stalled_s >= 0.05
+    released.set()
+    writer.close({})
+    assert writer.stalled_s == 0.0
 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:

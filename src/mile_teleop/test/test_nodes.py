@@ -22,6 +22,7 @@ from mile_msgs.srv import CloseBag, OpenBag, StartEpisode, StopEpisode
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState, Joy
+from std_msgs.msg import UInt32
 from std_srvs.srv import Trigger
 
 from mile_learner.bags import read_episode
@@ -30,7 +31,6 @@ from mile_learner.step import Mode, Source
 from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_stamp
 from mile_teleop.pad import Button
-from mile_teleop.recording import RECORDING_FAILED
 
 from .rig import CONFIG_FOLDER, MAPPING
 
@@ -70,6 +70,7 @@ class World:
         self._results = self.node.create_publisher(CommandResult, 'command_result', RECORD)
         self._states = self.node.create_publisher(ArmState, 'arm_state', SENSOR)
         self._joints = self.node.create_publisher(JointState, 'joint_states', SENSOR)
+        self._recorded = self.node.create_publisher(UInt32, 'recorded', SENSOR)
         self.policy_alive = True
         self.pad: tuple[tuple[Button, ...], tuple[float, float, float]] = ((), (0.0, 0.0, 0.0))
         self.node.create_timer(0.04, self._live)
@@ -86,7 +87,7 @@ class World:
         assert codes == [0] * len(codes)
 
     def _live(self) -> None:
-        """Arm, joints and pad say that they are there."""
+        """Arm, joints, recorder and pad say that they are there."""
         now = to_stamp(time.time())
         state = ArmState(ready=True, commanded_target=[0.3, 0.0, 0.1, 0.022])
         state.header.stamp = now
@@ -94,6 +95,7 @@ class World:
         joints = JointState(name=['waist'], position=[0.5])
         joints.header.stamp = now
         self._joints.publish(joints)
+        self._recorded.publish(UInt32())
         self._press()
 
     def _press(self) -> None:
@@ -295,10 +297,10 @@ def test_a_disk_that_is_full_is_told_at_once(world: World, tmp_path: Path) -> No
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (512, hard))
     try:
-        world.until(lambda: any(event.type == RECORDING_FAILED for event in world.all(Event)), 'a word about the disk')
+        world.until(lambda: any(event.type == Event.RECORDING_FAILED for event in world.all(Event)), 'a word about the disk')
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-    (told,) = (event for event in world.all(Event) if event.type == RECORDING_FAILED)
+    (told,) = (event for event in world.all(Event) if event.type == Event.RECORDING_FAILED)
     assert 'cannot be written' in told.detail
     assert told.episode_id == 'full'
 

@@ -54,6 +54,7 @@ def step_the_clock() -> Outcome:
         if tick and tick % TICKS == 0:
             clock.offset += STEPS_S[tick // TICKS - 1]
         arbiter.on_arm_state(ready=True, fault='', commanded_opening_m=0.02)
+        arbiter.on_recorder()
         live_through(arbiter.on_joy(clock.wall(), *pad.press((0.0,) * 4)))
         live_through(arbiter.start_episode('clock') if tick == 0 else arbiter.tick())
         modes.append(arbiter.mode)

@@ -120,6 +120,7 @@ INPUT_FAULTS = (
     _source('joint states silent in a takeover', HOLD, JOINTS, _lost, timeout_s=JOINTS_S, takeover=True),
     _source('joint states old', HOLD, JOINTS, _old),
     _hang('arm hangs', 'arm_node', TELEOP.arm_timeout_s),
+    _hang('recorder hangs', 'recorder_node', TELEOP.recorder_timeout_s),
     _source('camera silent', UNHARMED, CAMERA, _lost),
     _source('camera black', UNHARMED, CAMERA, _changed(data=BLACK)),
 )
