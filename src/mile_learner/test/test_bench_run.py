@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mile_learner.bench import cli
+from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.prepare import prepare, prepared_path
 from mile_learner.bench.report import make_report
@@ -37,7 +37,7 @@ def own_method(monkeypatch: pytest.MonkeyPatch, toy_task: str) -> str:
 
 
 def _cells(task: str, suite: str = 'single', methods: Sequence[str] = ('shift',), seeds: int = 2) -> list[Cell]:
-    return cells_of(suite_named(suite), tasks=[task], humans=HUMANS, methods=methods, seeds=seeds)
+    return cells_of(suite_named(suite), tasks=[task], humans=HUMANS, methods=methods, seeds=range(seeds))
 
 
 def _run(out: Path, cells: Sequence[Cell], options: RunOptions = OPTIONS) -> list[str]:
@@ -174,7 +174,7 @@ def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) ->
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
     for out, workers in ((tmp_path / 'one', 1), (tmp_path / 'two', 2)):
-        assert prepare_all([toy_task], 1, TINY, workers=workers, progress=False)[1] == {}
+        assert prepare_all([toy_task], [0], TINY, workers=workers, progress=False)[1] == {}
         assert run_comparison(out, cells, OPTIONS, TINY, workers=workers, progress=False) == []
     for path in (tmp_path / 'one' / 'cells').iterdir():
         one, two = (
@@ -182,6 +182,33 @@ def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) ->
             for p in (path, tmp_path / 'two' / 'cells' / path.name)
         )
         assert one == two
+
+
+def test_tuning_tries_the_same_grid_for_every_method_on_seeds_and_states_of_its_own(toy_task: str, tmp_path: Path) -> None:
+    from bench_toy import TINY
+
+    methods = tune.candidates(['iwr[epochs=2]', 'bc_all[epochs=2]'], (1e-5, 1e-2))
+    assert methods[:2] == ['iwr[learning_rate=0.00001,epochs=2]', 'iwr[learning_rate=0.01,epochs=2]']
+    cells = cells_of(suite_named('single'), tasks=[toy_task], humans=HUMANS, methods=methods, seeds=[tune.FIRST_SEED])
+    grid, out = tmp_path / 'grid', tmp_path / 'out'
+    assert _run(grid, cells, RunOptions(test=6, starts='tune')) == []
+    found = tune.choose(grid)
+    tested = {r['start'] for cell in read_results(grid) for r in cell.of('test')}
+    assert tested <= set(prepare(toy_task, tune.FIRST_SEED, TINY).starts['tune'])
+    for method, rates in found['scores'][toy_task].items():
+        assert set(rates) == {'0.00001', '0.01'}
+        best = found['chosen'][toy_task][method]['learning_rate']
+        assert rates[np.format_float_positional(best)] == max(rates.values())
+    found['chosen'][toy_task] = {'iwr': {'learning_rate': 0.02}, 'bc_all': {'learning_rate': 0.03}}
+    (grid / tune.CHOSEN_FILE).write_text(json.dumps(found))
+    cells = _cells(toy_task, methods=('iwr[epochs=2]', 'bc_all[epochs=2,learning_rate=0.5]'), seeds=1)
+    assert _run(out, cells, RunOptions(test=6, chosen=tune.chosen_options(grid))) == []
+    used = {(c.method, r['configuration']['learning_rate']) for c in read_results(out) for r in c.of('fit')}
+    assert used == {('iwr[epochs=2]', 0.02), ('bc_all[epochs=2,learning_rate=0.5]', 0.5)}, 'what a cell says itself comes last'
+    make_report(out)
+    assert 'iwr learning_rate 0.02' in (out / 'report.md').read_text()
+    with pytest.raises(LearnerError, match='expected what `mile bench tune SUITE'):
+        tune.chosen_options(tmp_path)
 
 
 @pytest.mark.slow
@@ -236,7 +263,7 @@ def test_method_texts_that_are_refused(text: str) -> None:
 def test_every_suite_names_tasks_humans_and_options_that_exist() -> None:
     for suite in SUITES.values():
         methods = suite.methods or tuple(METHODS)
-        assert cells_of(suite, tasks=suite.tasks, humans=suite.humans, methods=methods, seeds=1)
+        assert cells_of(suite, tasks=suite.tasks, humans=suite.humans, methods=methods, seeds=[0])
 
 
 def test_method_options() -> None:

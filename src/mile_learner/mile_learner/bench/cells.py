@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -37,13 +38,20 @@ class RunOptions(Config):
 
     quick: bool = option(False, doc='few epochs and episodes, to see that everything works; the numbers mean nothing')
     test: int = option(100, doc='test episodes per tested policy', ge=1)
+    starts: str = option('test', doc='which start states policies are tested on', choices=('test', 'tune'))
+    chosen: str = option('', doc='options of the methods by task, as `mile bench tune` chose them, as JSON')
+
+    def configuration(self, cell: Cell) -> Config:
+        """What the cell's method is trained with: its defaults, what was chosen for the task, what the cell itself says."""
+        chosen = json.loads(self.chosen or '{}').get(cell.task, {}).get(parse_method(cell.method)[0], {})
+        return configured(cell.method, cell.task, chosen)
 
 
 def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: Sink) -> None:
     """Run one cell; `sink` is given every record as it comes."""
     prepared = prepare(cell.task, cell.seed, preparation)
     suite = SUITES[cell.suite]
-    tests = prepared.starts['test'][: options.test]
+    tests = prepared.starts[options.starts][: options.test]
     sink({'kind': 'cell', **dataclasses.asdict(cell), 'prepared': prepared.folder.name, 'options': options.to_mapping()})
     if cell.human == NO_HUMAN:
         for episode in _reference(cell, prepared, tests):
@@ -107,7 +115,7 @@ def _first_episodes(
 
 def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:
     """Train the cell's method, and record what it was given and how long it took."""
-    config = configured(cell.method, cell.task)
+    config = options.configuration(cell)
     if options.quick and 'epochs' in config.to_mapping():
         config = type(config).from_mapping(config.to_mapping() | {'epochs': QUICK_EPOCHS})
     seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""`mile bench prepare | run | report | rollouts | learner`: arguments, and what each prints. Imports what is heavy only when needed."""
+"""`mile bench prepare | tune | run | report | rollouts | learner`: arguments, and what each prints. Heavy imports come only when needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mile_learner.bench.cells import RunOptions
 
 Answer = tuple[dict[str, Any], str, int]
 """For --json, for a person, exit code."""
@@ -17,17 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     """Add the commands and their options, which `main` or `execute` run; returns the subparsers, for further commands."""
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     prepare = commands.add_parser('prepare', help='initial policies, experts, mental models, humans and start states, from seeds')
+    tune = commands.add_parser('tune', help='the learning rate of every method, from one grid; resumes one that was interrupted')
     run = commands.add_parser('run', help='run the cells of a comparison; resumes one that was interrupted')
     report = commands.add_parser('report', help='tables, figures and JSON from the raw records of a comparison')
-    run.add_argument('suite', metavar='SUITE', help='single, iterative, demos, widowx, prediction or ablation')
-    run.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
-    run.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
-    run.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
-    run.add_argument('--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)')
+    for command in (tune, run):
+        command.add_argument('suite', metavar='SUITE', help='single, iterative, demos, widowx, prediction or ablation')
+        command.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
+        command.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
+        command.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
+        command.add_argument(
+            '--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)'
+        )
+    tune.add_argument('--rates', nargs='+', type=float, metavar='RATE', help='learning rates that are tried (default: 1e-5 1e-4 1e-3)')
+    run.add_argument('--tuned', type=Path, metavar='DIR', help='use what `mile bench tune` chose in this folder')
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
-    for command in (prepare, run):
+    for command in (prepare, tune, run):
         command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")
-        command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='seeds 0 .. N-1 (default: 10)')
+        command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='how many (default: 10)')
         command.add_argument(
             '--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)'
         )
@@ -41,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
     learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
     learner.add_argument('--run', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
-    for command in (prepare, run, report, rollouts, learner):
+    for command in (prepare, tune, run, report, rollouts, learner):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
     return commands
 
@@ -77,7 +86,8 @@ def execute(args: argparse.Namespace) -> Answer:
         LearnerError, ConfigError: bad input, in one line.
     """
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
-    return {'prepare': _prepare, 'run': _run, 'report': _report, 'rollouts': _rollouts, 'learner': _learner}[args.command](args)
+    act = {'prepare': _prepare, 'tune': _tune, 'run': _run, 'report': _report, 'rollouts': _rollouts, 'learner': _learner}
+    return act[args.command](args)
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
@@ -86,29 +96,69 @@ def _prepare(args: argparse.Namespace) -> Answer:
 
     _register(args.register)
     tasks = args.tasks or list(TASKS)
-    accounts, failed = prepare_all(tasks, args.seeds, _preparation(quick=args.quick), workers=args.workers)
+    accounts, failed = prepare_all(tasks, range(args.seeds), _preparation(quick=args.quick), workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
     lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
     data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
     return data, '\n'.join(lines), int(bool(failed))
 
 
+def _tune(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.cells import RunOptions
+    from mile_learner.bench.suites import suite_named
+    from mile_learner.bench.tune import FIRST_SEED, LEARNING_RATES, candidates, choose
+    from mile_learner.errors import LearnerError
+
+    if suite_named(args.suite).prediction:
+        msg = f'tune: got {args.suite!r}, expected a suite that compares policies'
+        raise LearnerError(msg)
+    methods = candidates(_methods(args), args.rates or LEARNING_RATES)
+    seeds = range(FIRST_SEED, FIRST_SEED + args.seeds)
+    data, text, code = _compare(args, methods, seeds, RunOptions(quick=args.quick, test=_tests(args), starts='tune'))
+    if code:
+        return data, text, code
+    found = choose(args.out)
+    lines = [
+        f'{task} {method}: ' + ', '.join(f'{rate}: {score:.2f}' for rate, score in rates.items())
+        for task, tried in found['scores'].items()
+        for method, rates in tried.items()
+    ]
+    return data | found, '\n'.join([*lines, f'use them with: mile bench run {args.suite} --tuned {args.out} --out DIR']), 0
+
+
 def _run(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.cells import RunOptions
-    from mile_learner.bench.run import prepare_all, run_comparison
-    from mile_learner.bench.suites import REFERENCES, cells_of, suite_named
+    from mile_learner.bench.tune import chosen_options
+
+    chosen = chosen_options(args.tuned) if args.tuned else ''
+    return _compare(args, _methods(args), range(args.seeds), RunOptions(quick=args.quick, test=_tests(args), chosen=chosen))
+
+
+def _methods(args: argparse.Namespace) -> list[str]:
+    """Those named, by default the suite's, else all."""
+    from mile_learner.bench.suites import REFERENCES, suite_named
     from mile_learner.methods import METHODS
+
+    return list(args.methods or suite_named(args.suite).methods or [name for name in METHODS if name not in REFERENCES])
+
+
+def _tests(args: argparse.Namespace) -> int:
+    return int(args.episodes or _preparation(quick=args.quick).test)
+
+
+def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options: RunOptions) -> Answer:
+    """Prepare what is missing, and run every cell that is not whole yet."""
+    from mile_learner.bench.run import prepare_all, run_comparison
+    from mile_learner.bench.suites import cells_of, suite_named
 
     _register(args.register)
     suite = suite_named(args.suite)
-    methods = args.methods or suite.methods or [name for name in METHODS if name not in REFERENCES]
     tasks = args.tasks or suite.tasks
-    cells = cells_of(suite, tasks=tasks, humans=args.humans or suite.humans, methods=methods, seeds=args.seeds)
-    preparation = _preparation(quick=args.quick)
-    unprepared = {} if args.ray else prepare_all(tasks, args.seeds, preparation, workers=args.workers)[1]
+    cells = cells_of(suite, tasks=tasks, humans=args.humans or suite.humans, methods=methods, seeds=seeds)
+    preparation, ray = _preparation(quick=args.quick), getattr(args, 'ray', None)
+    unprepared = {} if ray else prepare_all(tasks, seeds, preparation, workers=args.workers)[1]
     cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
-    options = RunOptions(quick=args.quick, test=args.episodes or preparation.test)
-    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
+    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
     if failed:
         text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def make_report(out: Path) -> Report:
     ]
     if any(cell.quick for cell in results):
         lines += ['**Made with --quick: few epochs, episodes and pilots, to see that everything works. The numbers mean nothing.**', '']
+    lines += tuning_text({cell.chosen for cell in results})
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)
@@ -54,6 +56,18 @@ def make_report(out: Path) -> Report:
     write_atomically(out / 'report.md', ('\n'.join(lines)).encode())
     write_atomically(out / 'report.json', (json.dumps(_finite(report), indent=1, allow_nan=False) + '\n').encode())
     return report
+
+
+def tuning_text(chosen: Iterable[str]) -> list[str]:
+    """Which options were tuned; `chosen` as in `CellResult`."""
+    lines = []
+    for text in sorted(filter(None, chosen)):
+        lines += ['Chosen by `mile bench tune`, from one grid for every method, on seeds and start states of their own:', '']
+        for task, methods in json.loads(text).items():
+            told = '; '.join(f'{name} {", ".join(f"{key} {value:g}" for key, value in of.items())}' for name, of in methods.items())
+            lines += [f'- {task}: {told}']
+        lines.append('')
+    return lines or ['Every method has the options of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.', '']
 
 
 def comparison_numbers(table: Table) -> Report:

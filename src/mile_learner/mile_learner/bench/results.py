@@ -25,6 +25,7 @@ class CellResult:
         suite, task, human, method, seed, demonstrations: as in `mile_learner.bench.suites.Cell`.
         records: all of them, in order.
         quick: made with little effort, to see that it works.
+        chosen: options that `mile bench tune` chose, by task and method, as JSON; empty if nothing was tuned.
     """
 
     suite: str
@@ -35,6 +36,7 @@ class CellResult:
     demonstrations: int
     records: list[dict[str, Any]]
     quick: bool = False
+    chosen: str = ''
 
     def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
         """The records of a kind, and of an iteration if given."""
@@ -71,7 +73,9 @@ def _read(path: Path) -> CellResult:
     try:
         head, *records = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
-        return CellResult(**{key: head[key] for key in keys}, records=records, quick=head['options']['quick'])
+        return CellResult(
+            **{key: head[key] for key in keys}, records=records, quick=head['options']['quick'], chosen=head['options']['chosen']
+        )
     except (ValueError, KeyError, TypeError) as error:
         msg = f'{path}: is not a cell of a comparison ({error}); delete it and resume the comparison'
         raise LearnerError(msg) from error

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class PrepareJob:
 
 
 def prepare_all(
-    tasks: Sequence[str], seeds: int, config: PrepareConfig, *, workers: int, progress: bool = True
+    tasks: Sequence[str], seeds: Iterable[int], config: PrepareConfig, *, workers: int, progress: bool = True
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, int], str]]:
     """Prepare every task and seed, with a progress bar on standard error.
 
@@ -52,7 +52,7 @@ def prepare_all(
         LearnerError: unknown task.
     """
     check_names(tasks, tuple(TASKS), 'task')
-    pairs = [(task, seed) for seed in range(seeds) for task in tasks]
+    pairs = [(task, seed) for seed in seeds for task in tasks]
     folders = [prepared_path(task, seed, config) for task, seed in pairs]
     jobs = [PrepareJob(task, seed, config, dict(TASKS)) for task, seed in pairs]
     missing = [job for job, folder in zip(jobs, folders, strict=True) if not (folder / 'account.json').is_file()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,8 +138,8 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return match[1], {key.strip(): yaml.safe_load(value) for key, value in pairs}
 
 
-def configured(method: str, task: str) -> Config:
-    """A method's configuration for a task, with the options in its text; c_scale is not the method's, see `mile_learner.bench.cells`.
+def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) -> Config:
+    """A method's configuration for a task, with `chosen` options, and over these the ones in its text; c_scale is not the method's.
 
     Raises:
         ConfigError: an option that the method does not have, or a value that it does not take.
@@ -147,7 +147,7 @@ def configured(method: str, task: str) -> Config:
     name, options = parse_method(method)
     config = METHODS[name].configure(task)
     own = {key: value for key, value in options.items() if key != 'c_scale'}
-    return type(config).from_mapping(config.to_mapping() | own, source=method)
+    return type(config).from_mapping(config.to_mapping() | dict(chosen or {}) | own, source=method)
 
 
 def takes(method: str, task: str) -> bool:
@@ -160,7 +160,7 @@ def predicts(method: str) -> bool:
     return bool(getattr(METHODS[parse_method(method)[0]], 'predicts', False))
 
 
-def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], methods: Sequence[str], seeds: int) -> list[Cell]:
+def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], methods: Sequence[str], seeds: Iterable[int]) -> list[Cell]:
     """Every cell of a comparison, seed by seed, so that an interrupted comparison is whole for the first seeds.
 
     Raises:
@@ -174,7 +174,7 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
         for task in tasks:
             configured(method, task)
     cells = []
-    for seed in range(seeds):
+    for seed in seeds:
         for task in tasks:
             if not suite.prediction:
                 cells += [Cell(suite.name, task, NO_HUMAN, method, seed) for method in REFERENCES]
