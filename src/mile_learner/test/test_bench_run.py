@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,27 @@ def test_tuning_tries_the_same_grid_for_every_method_on_seeds_and_states_of_its_
         tune.chosen_options(tmp_path)
 
 
+def test_the_command_tunes_and_compares(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import TINY
+
+    def answer(*arguments: str) -> dict[str, Any]:
+        parser = argparse.ArgumentParser()
+        cli.add_arguments(parser)
+        common = ['--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', '1', '--workers', '1', '--json']
+        assert cli.main(parser.parse_args([*arguments, *common])) == 0
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    grid, out = tmp_path / 'grid', tmp_path / 'out'
+    found = answer('tune', 'single', '--out', str(grid), '--rates', '1e-5', '1e-2', '--episodes', '4')
+    assert set(found['scores'][toy_task]['iwr']) == {'0.00001', '0.01'}
+    assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['failed'] == []
+    (used,) = {r['configuration']['learning_rate'] for c in read_results(out) for r in c.of('fit')}
+    assert used == found['chosen'][toy_task]['iwr']['learning_rate']
+
+
 @pytest.mark.slow
 def test_the_same_cells_on_a_local_ray_of_two_workers(toy_task: str, tmp_path: Path) -> None:
     pytest.importorskip('ray')
@@ -278,6 +300,9 @@ def test_method_options() -> None:
         (['run', 'single', '--out', 'x', '--methods', 'milo'], 'expected one of'),
         (['run', 'single', '--out', 'x', '--methods', 'mile[epoch=3]'], "did you mean 'epochs'"),
         (['run', 'single', '--out', 'x', '--humans', 'nobody'], 'expected one of as_published'),
+        (['run', 'single', '--out', 'x', '--tuned', 'nowhere'], 'expected what `mile bench tune SUITE'),
+        (['tune', 'prediction', '--out', 'x'], 'expected a suite that compares policies'),
+        (['tune', 'single', '--out', 'x', '--methods', 'iwr[learning_rate=0.1]'], 'expected no learning rate'),
         (['report', 'no-such-folder'], 'holds no whole cell'),
         (['prepare', '--register', 'point=bench_toy'], 'NAME=MODULE:ATTRIBUTE'),
     ],
