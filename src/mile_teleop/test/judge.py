@@ -36,7 +36,8 @@ class Judge(RuleBasedStateMachine):
         """Since the last command somebody else than the person was in charge: then the gripper follows what the arm reports."""
         self.answered_index = -1
         self.pad_valid = self.arm_ready = self.policy_heard = False
-        self.pad_seen = self.pad_changed = self.arm_seen = self.recorder_seen = self.answered = -math.inf
+        self.pad_seen = self.pad_changed = self.arm_seen = self.answered = -math.inf
+        self.recorder_seen = self.rig.clock.now  # the rig's recorder is there from the start
         self.pad_state: object = None
         self.pad_at_rest = True
         self.gripper = -1.0
