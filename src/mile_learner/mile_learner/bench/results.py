@@ -73,9 +73,8 @@ def _read(path: Path) -> CellResult:
     try:
         head, *records = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
-        return CellResult(
-            **{key: head[key] for key in keys}, records=records, quick=head['options']['quick'], chosen=head['options']['chosen']
-        )
+        options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
+        return CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'])
     except (ValueError, KeyError, TypeError) as error:
         msg = f'{path}: is not a cell of a comparison ({error}); delete it and resume the comparison'
         raise LearnerError(msg) from error
