@@ -22,7 +22,8 @@ class Vitals:
         self._recorder = Watchdog('recorder', config.recorder_timeout_s)
         self._policy = Watchdog('policy', config.policy_timeout_s)
         self._arm_fault = self._policy_fault = ''
-        self._unheard = 'policy: no answer yet'
+        self.policy_unheard = 'policy: no answer yet'
+        """Why it is not known yet that the policy is there and sees; empty once it was."""
 
     def begin_episode(self, now: float) -> None:
         """The policy has until its time-out to answer the first tick."""
@@ -46,12 +47,7 @@ class Vitals:
 
     def policy_is_there(self, answer: PolicyAnswer) -> None:
         """The policy answered a tick of no episode; without an observation it still waits for something itself."""
-        self._unheard = '' if len(answer.observation) else f'policy: {answer.detail}'
-
-    @property
-    def policy_unheard(self) -> str:
-        """Why it is not known yet that the policy is there and sees; empty once it was."""
-        return self._unheard
+        self.policy_unheard = '' if len(answer.observation) else f'policy: {answer.detail}'
 
     def fault(self, now: float) -> str:
         """Why the arm may not be moved by anybody; empty if it may."""

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
             '--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)'
         )
     tune.add_argument('--rates', nargs='+', type=float, metavar='RATE', help='learning rates that are tried (default: 1e-5 1e-4 1e-3)')
+    tune.set_defaults(ray=None)
     run.add_argument('--tuned', type=Path, metavar='DIR', help='use what `mile bench tune` chose in this folder')
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
     for command in (prepare, tune, run):
@@ -155,10 +156,10 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     suite = suite_named(args.suite)
     tasks = args.tasks or suite.tasks
     cells = cells_of(suite, tasks=tasks, humans=args.humans or suite.humans, methods=methods, seeds=seeds)
-    preparation, ray = _preparation(quick=args.quick), getattr(args, 'ray', None)
-    unprepared = {} if ray else prepare_all(tasks, seeds, preparation, workers=args.workers)[1]
+    preparation = _preparation(quick=args.quick)
+    unprepared = {} if args.ray else prepare_all(tasks, seeds, preparation, workers=args.workers)[1]
     cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
-    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=ray)
+    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
     if failed:
         text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'
