@@ -1,4 +1,4 @@
-"""The `train` action: trains on a run's bags in a thread, with feedback, cancellable, at low priority."""
+"""The `train` action: trains on a run's bags in a thread, with feedback, cancellable, in time that nobody else wants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from mile_learner.run_folder import Run
 from mile_learner.train import train
 from mile_ros.main import run_node
 
-NICENESS = 10
 POLL_S = 0.1
 HEARTBEAT_S = 2.0
 """Feedback is given at least this often [s], be it the same, so that a learner that hangs is noticed."""
@@ -50,6 +49,8 @@ class Job:
         self._thread.join()
 
     def _run(self) -> None:
+        # of this thread alone: it runs when no other wants the core, and gives it up the moment one does
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         self.result.message = 'training failed without a message; see the log of learner_node'
         goal = self._goal
         try:
@@ -85,7 +86,6 @@ class LearnerNode(Node):
 
     def __init__(self) -> None:
         super().__init__('learner_node')
-        os.nice(NICENESS)
         self._job: Job | None = None
         self._handle: ServerGoalHandle | None = None
         self._latest = Train.Feedback()

@@ -33,6 +33,7 @@ def node() -> Iterator[Any]:
     process = subprocess.Popen([sys.executable, '-c', code], env=os.environ | environment)
     rclpy.init()
     client = rclpy.create_node('train_client')
+    client.learner = process.pid
     yield client
     client.destroy_node()
     rclpy.try_shutdown()
@@ -99,6 +100,9 @@ def test_cancelling_stops_it_and_leaves_nothing(node: Any, train: Any, run: Run)
         rclpy.spin_once(node, timeout_sec=0.1)
     second = send(node, train, run)
     assert not second.accepted  # one at a time
+    threads = [int(thread.name) for thread in Path(f'/proc/{node.learner}/task').iterdir()]
+    assert [os.sched_getscheduler(thread) for thread in threads].count(os.SCHED_IDLE) == 1  # the training
+    assert os.sched_getscheduler(node.learner) == os.SCHED_OTHER  # what answers
     wait(node, handle.cancel_goal_async())
     response = wait(node, handle.get_result_async())
     assert response.status == GoalStatus.STATUS_CANCELED
