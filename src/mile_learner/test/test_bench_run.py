@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.prepare import prepare, prepared_path
-from mile_learner.bench.report import make_report
+from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
 from mile_learner.bench.run import prepare_all, run_comparison
 from mile_learner.bench.suites import SUITES, Cell, cells_of, parse_method, suite_named
@@ -152,6 +153,22 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
     assert set(report['comparisons'][0]['against']) == {'shift', 'no_training', 'expert'}
     assert json.loads((tmp_path / 'report.json').read_text())['comparisons'][0]['human'] == HUMANS[0]
     assert {path.name for path in (tmp_path / 'figures').iterdir()} == {f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent')}
+
+
+def test_plain_words_follow_from_the_intervals() -> None:
+    assert [verdict(0.01, 0.2), verdict(-0.2, -0.01), verdict(-0.1, 0.1), verdict(math.nan, math.nan)] == [
+        'ahead',
+        'behind',
+        'undecided',
+        'undecided',
+    ]
+    points = {
+        'mile': [{'iteration': 1, 'mean': 0.5}, {'iteration': 5, 'mean': 0.9}, {'iteration': 10, 'mean': 0.8}],
+        'iwr': [{'iteration': 1, 'mean': 0.5}, {'iteration': 10, 'mean': 0.89}],
+        'expert': [{'iteration': 0, 'mean': 0.9}],
+    }
+    assert reached(points) == "The expert's mean success was reached after iteration: mile 5, iwr never."
+    assert reached({'mile': points['mile'][:1], 'expert': points['expert']}) == ''
 
 
 def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +93,36 @@ def comparison_numbers(table: Table) -> Report:
     if learners and learners[0].startswith('mile'):
         first = _scores(table, learners[0])
         rivals = [*learners[1:], *(name for name in REFERENCES if _everywhere(table, name))]
-        entry['against'] = {
-            method: {
-                'probability_of_improvement': list(probability_of_improvement(first, _scores(table, method))),
-                'paired_difference': list(paired_difference(first, _scores(table, method))),
-            }
-            for method in rivals
-        }
+        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals}
     return entry
+
+
+def _against(table: Table, first: list[Any], other: list[Any]) -> Report:
+    difference = paired_difference(first, other)
+    tasks = [task for task in table.tasks if table.seeds(task)]
+    return {
+        'probability_of_improvement': list(probability_of_improvement(first, other)),
+        'paired_difference': list(difference),
+        'verdict': verdict(*difference[1:]),
+        'tasks': {task: list(paired_difference([a], [b])) for task, a, b in zip(tasks, first, other, strict=True)},
+    }
+
+
+def verdict(low: float, high: float) -> str:
+    """What the interval of a difference says in plain words."""
+    return 'ahead' if low > 0 else 'behind' if high < 0 else 'undecided'
+
+
+def reached(methods: Mapping[str, list[Report]]) -> str:
+    """After which iteration each method's mean success was first that of the expert; empty where methods are tested only once."""
+    expert, learners = methods.get('expert'), {name: points for name, points in methods.items() if len(points) > 1}
+    if not expert or not learners:
+        return ''
+    first = {
+        name: next((str(point['iteration']) for point in points if point['mean'] >= expert[0]['mean']), 'never')
+        for name, points in learners.items()
+    }
+    return f"The expert's mean success was reached after iteration: {', '.join(f'{name} {when}' for name, when in first.items())}."
 
 
 def _estimate(values: Any) -> Report:
@@ -150,22 +172,34 @@ def comparison_text(entry: Report) -> list[str]:
             for point in points:
                 row = f'| {method} | {point["iteration"]} | {_interval_text(point, _percent)} | {point["interventions"]:.0f} |'
                 lines.append(row + (f' {_interval_text(point["return"], lambda value: f"{value:.0f}")} |' if with_returns else ''))
-        lines.append('')
+        lines += ['', *([text, ''] if (text := reached(content['methods'])) else [])]
     if entry['overall']:
         lines += ['### All tasks', '', '| method | interquartile mean of success |', '|---|---|']
         lines += [
             f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
         ]
         lines.append('')
-    if entry.get('against'):
-        lines += ['| mile against | probability of improvement | paired difference of success |', '|---|---|---|']
-        for method, value in entry['against'].items():
-            p, d = (
-                dict(zip(('mean', 'low', 'high'), value[key], strict=True)) for key in ('probability_of_improvement', 'paired_difference')
-            )
-            lines.append(f'| {method} | {_interval_text(p, lambda x: f"{x:.2f}")} | {_interval_text(d, lambda x: f"{x:+.2f}")} |')
-        lines.append('')
-    return lines
+    return lines + against_text(entry.get('against', {}))
+
+
+def against_text(against: Report) -> list[str]:
+    """Markdown of the pairwise comparisons with the first method; a verdict of one task counts seeds only of that task."""
+    if not against:
+        return []
+    tasks = list(next(iter(against.values()))['tasks'])
+    heads = ['mile against', 'probability of improvement', 'paired difference of success', 'mile is', *(tasks if len(tasks) > 1 else [])]
+    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+    for method, value in against.items():
+        cells = [_triple(value['probability_of_improvement'], '.2f'), _triple(value['paired_difference'], '+.2f'), value['verdict']]
+        if len(tasks) > 1:
+            cells += [f'{_triple(value["tasks"][task], "+.2f")} {verdict(*value["tasks"][task][1:])}' for task in tasks]
+        lines.append(f'| {method} | {" | ".join(cells)} |')
+    return [*lines, '']
+
+
+def _triple(value: list[float], form: str) -> str:
+    estimate = dict(zip(('mean', 'low', 'high'), value, strict=True))
+    return _interval_text(estimate, lambda number: format(number, form))
 
 
 def prediction_numbers(table: Table) -> Report:
