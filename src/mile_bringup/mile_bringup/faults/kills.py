@@ -1,4 +1,4 @@
-"""Faults that end a deployment: every one of its processes is killed in every mode, memory and disk run out while training.
+"""Faults that end a deployment: every one of its processes is killed in every mode, memory and disk run out.
 
 One run is killed again and again; what resumes it after one fault, the very command that started it, carries it to the next.
 """
@@ -98,7 +98,7 @@ STRIKES = (
     *(Strike(f'kill {node} in training', node, TRAINING, _kill) for node in NODES),
     Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, ('cannot be written',)),
     Strike('learner out of memory', 'learner_node', BEFORE_TRAINING, _no_memory, ('train: ', 'learner_node')),
-    *(Strike(f'kill {node} in promotion', node, PROMOTION, _kill) for node in ('learner_node', 'session_node', DEPLOY)),
+    *(Strike(f'kill {node} in promotion', node, PROMOTION, _kill) for node in NODES),
 )
 
 
