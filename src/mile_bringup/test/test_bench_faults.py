@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mile_msgs.msg import ArmState
 from sensor_msgs.msg import Joy
 
 from mile_bringup.cli import main
@@ -25,6 +31,7 @@ from mile_bringup.faults.outcome import ENDED, HOLD, UNHARMED, Outcome
 from mile_bringup.faults.stage import make_run
 from mile_bringup.graph import nodes
 from mile_ros.qos import SENSOR
+from mile_sim.block_insertion import default_task
 
 DOMAIN = '57'
 SHORT = ('pad unplugged in a takeover', 'policy says NaN', 'joint states silent')
@@ -60,7 +67,7 @@ def test_every_goal_can_be_missed(outcome: Outcome, said: str) -> None:
 def test_every_node_of_the_graph_is_killed_in_every_mode(tmp_path: Path) -> None:
     _, deployment = make_run(tmp_path / 'run', LIVE_OPTIONS)
     assert {node.name for node in nodes(deployment, tmp_path / 'run')} == set(NODES) - {'deploy'}
-    for moment in ('in a takeover', 'while the policy drives', 'in training'):
+    for moment in ('in a takeover', 'while the policy drives', 'in training', 'in promotion'):
         assert {f'kill {name} {moment}' for name in NODES} <= set(NAMES)
 
 
@@ -99,10 +106,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         patch.setenv('ROS_PYTHON_CHECK_FIELDS', '1')
         run, deployment = make_run(tmp_path_factory.mktemp('faults') / 'run', LIVE_OPTIONS)
-        with live(run, deployment, links=(*LINKS, UNHEARD), absent=()) as running:
+        retracting = {'arm_node': {'retract_after_s': RETRACT_AFTER_S}}
+        with live(run, deployment, links=(*LINKS, UNHEARD), absent=(), parameters=retracting) as running:
             yield running
 
 
+RETRACT_AFTER_S = 3.0
 UNHEARD = Link('operator_node', 'joy', Joy, SENSOR)
 
 
@@ -138,6 +147,32 @@ def test_the_security_policy_is_complete_and_allows_nothing_else(stage: Live) ->
         for what, topics in got.items():
             expected = {topic for topic in allowed[name][what] if not _other_hardware(name, topic)}
             assert topics == expected, f'{name}: {what}'
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_arm_whose_arbiter_hangs_in_an_episode_rises_out_of_the_way(stage: Live) -> None:
+    heights: list[float] = []
+    stage.witness.node.create_subscription(
+        ArmState, 'arm_state', lambda message: heights.append(float(message.commanded_target[2])), SENSOR
+    )
+    stage.links['joy'].spoil = lambda _: None
+    stage.begin(takeover=False)
+    heights.clear()
+    os.kill(stage.pids['teleop_node'], signal.SIGSTOP)
+    stage.witness.wait(1.0)
+    held = heights[-1]
+    top = default_task().workspace_high[2]
+    stage.witness.until(lambda: heights[-1] > top - 1e-3, 'the arm to be at the top', 60.0)
+    goes_on = time.monotonic()
+    os.kill(stage.pids['teleop_node'], signal.SIGCONT)
+    assert held < top - 0.01
+    assert max(heights) <= top + 1e-6
+    assert f'no command for {RETRACT_AFTER_S:g} s in an episode: the arm retracts' in (stage.run.path / 'log/arm_node.log').read_text()
+    rise = np.diff(heights)
+    assert rise[rise > 0].max() <= default_task().step_size_m + 1e-6
+    stage.witness.until(lambda: stage.witness.policy_commands(goes_on, math.inf) > 10, 'the policy to drive again', 60.0)
 
 
 def _other_hardware(node: str, topic: str) -> bool:
