@@ -252,7 +252,6 @@ def test_the_command_tunes_and_compares(
 
 @pytest.mark.slow
 def test_the_same_cells_on_a_local_ray_of_two_workers(toy_task: str, tmp_path: Path) -> None:
-    pytest.importorskip('ray')
     from bench_toy import TINY
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
