@@ -62,15 +62,15 @@ class SessionNode(Node):
         self._deadline = float('inf')
         self._poll: Callable[[], None] | None = None
         self._status: dict[str, Any] = {}
-        self._calls: dict[type, Client] = {
-            kind: self.create_client(kind, name)
-            for kind, name in (
-                (LoadPolicy, 'load_policy'),
-                (ResetArm, 'reset_arm'),
-                (OpenBag, 'open_bag'),
-                (StartEpisode, 'start_episode'),
-                (StopEpisode, 'stop_episode'),
-                (CloseBag, 'close_bag'),
+        self._calls: dict[type, tuple[Client, str]] = {
+            kind: (self.create_client(kind, name), node)
+            for kind, name, node in (
+                (LoadPolicy, 'load_policy', 'policy_node'),
+                (ResetArm, 'reset_arm', 'arm_node'),
+                (OpenBag, 'open_bag', 'recorder_node'),
+                (StartEpisode, 'start_episode', 'teleop_node'),
+                (StopEpisode, 'stop_episode', 'teleop_node'),
+                (CloseBag, 'close_bag', 'recorder_node'),
             )
         }
         self._trainer = ActionClient(self, Train, 'train')
@@ -167,16 +167,16 @@ class SessionNode(Node):
 
     def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None) -> None:
         """Call a service, again while it is missing (until the startup timeout) or refuses (until the refusal timeout)."""
-        client = self._calls[kind]
+        client, node = self._calls[kind]
         give_up = time.monotonic() + self._config.startup_timeout_s
         not_before = refusing_since = 0.0
 
         def attempt() -> None:
             if not client.service_is_ready():
-                self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the logs of the nodes')
+                self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the log of {node}')
             elif time.monotonic() >= not_before:
                 self._poll = None
-                self._expect(time.monotonic() + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the logs of the nodes')
+                self._expect(time.monotonic() + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the log of {node}')
                 client.call_async(request).add_done_callback(on_reply)
 
         def on_reply(future: Future) -> None:

@@ -93,7 +93,7 @@ def _no_memory(pid: int) -> None:
 STRIKES = (
     *(Strike(f'kill {node} in a takeover', node, TAKEOVER, _kill) for node in NODES),
     *(Strike(f'kill {node} while the policy drives', node, AUTONOMOUS, _kill) for node in NODES),
-    Strike('teleop_node hangs', 'teleop_node', AUTONOMOUS, _hang, ('nothing for',)),
+    Strike('teleop_node hangs', 'teleop_node', AUTONOMOUS, _hang, ('see the log of teleop_node',)),
     Strike('disk full while recording', 'recorder_node', AUTONOMOUS, _no_disk, ('cannot be written',)),
     *(Strike(f'kill {node} in training', node, TRAINING, _kill) for node in NODES),
     Strike('disk full while saving a policy', 'learner_node', BEFORE_TRAINING, _no_disk, ('cannot be written',)),
