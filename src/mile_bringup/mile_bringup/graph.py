@@ -15,7 +15,7 @@ from mile_policy_node.arm import ArmConfig
 from mile_policy_node.camera import CameraConfig
 from mile_teleop.arbiter_config import ArbiterConfig
 
-EYES = 'hole'
+EYES = 'wrist'
 """The simulated camera through which the initial policy has learned to look (mile_sim.eyes)."""
 IMAGES_PER_TICK = 1.5
 

@@ -88,6 +88,15 @@ def test_efficientnet_works_offline_and_tells_images_apart() -> None:
     assert np.abs(features - encoder.encode(image[:, ::-1].copy())).max() > 0.1
 
 
+def test_efficientnets_features_tell_where_something_is() -> None:
+    encoder, image = LITE.open('torch'), sample_image()
+    changed = image.copy()
+    changed[40:120, 120:200] = 0
+    change = np.abs(encoder.encode(changed) - encoder.encode(image)).reshape(80, 4, 4).sum(axis=0)
+    assert np.unravel_index(change.argmax(), change.shape) == (0, 0)
+    assert change[3, 3] < 0.05 * change[0, 0]
+
+
 def test_efficientnets_scaling_is_the_one_its_weights_were_trained_with() -> None:
     """What ImageNet's mean colour does to the first filters is their mean; its varying brightness alone varies them less than all of it."""
     network = LITE.build()

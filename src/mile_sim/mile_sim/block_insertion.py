@@ -71,7 +71,7 @@ class BlockInsertion(gymnasium.Env[Array, Array]):
             render_mode: None or 'rgb_array'.
             width: of a rendered image [pixel].
             height: of a rendered image [pixel].
-            camera: 'front' or 'hole'.
+            camera: 'front', 'hole' or 'wrist'.
 
         Raises:
             SimError: an observation layout or render mode that this environment does not have.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mile_sim.errors import SimError
 
-CAMERAS = ('front', 'hole')
+CAMERAS = ('front', 'hole', 'wrist')
 _LIBRARIES = {'egl': 'libEGL.so.1', 'osmesa': 'libOSMesa.so.8'}
 _LARGEST_SCENE = 1000
 

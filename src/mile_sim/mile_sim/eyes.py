@@ -17,9 +17,10 @@ from mile_sim.camera import Camera
 from mile_sim.errors import SimError
 from mile_sim.world import World
 
-CAMERA = 'hole'
-"""The camera that a policy looks through: it sees the gripped block and the hole from near by."""
-SIZE = 224
+CAMERA = 'wrist'
+"""The camera that a policy looks through: it sees where the gripped block is over the hole (benchmarks/pixels compares)."""
+SIZE = 256
+"""What encoders make of an image before they cut out the middle, so that nothing is resized."""
 JPEG_QUALITY = 85
 
 

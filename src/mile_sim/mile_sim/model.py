@@ -138,6 +138,8 @@ _GRIPPER_BAR_MASS = 0.034199
 _FINGER_MASS = 0.016246
 _HORN_RADIUS_M = 0.014
 _HORN_ARM_M = 0.024
+_CAMERA_EYE, _CAMERA_TARGET = (0.02, 0.0, 0.075), (0.17, 0.0, 0.0)
+"""In front of the wrist, looking past the gripped block at what lies under it."""
 
 
 def joint_limits() -> NDArray[np.float64]:
@@ -208,6 +210,7 @@ def add_arm(spec: mujoco.MjSpec) -> None:
 
 def _add_gripper(spec: mujoco.MjSpec, wrist: mujoco.MjsBody) -> None:
     wrist.add_site(name=EE_SITE, pos=_EE_ORIGIN, size=[0.004, 0.004, 0.004], group=4)
+    _add_camera(wrist)
     bar = wrist.add_body(name='gripper_bar', pos=(0.043, 0, 0), gravcomp=1)
     bar.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -239,6 +242,13 @@ def _add_gripper(spec: mujoco.MjSpec, wrist: mujoco.MjsBody) -> None:
     spec.add_equality(
         type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1='right_finger', name2='left_finger', data=[0, -1] + [0] * 9
     )
+
+
+def _add_camera(wrist: mujoco.MjsBody) -> None:
+    """It rides with the gripper, so that its image depends on where the block is over the hole, and on little else."""
+    ahead = np.subtract(_CAMERA_TARGET, _CAMERA_EYE)
+    x, _, z = ahead / np.linalg.norm(ahead)
+    wrist.add_camera(name='wrist', pos=_CAMERA_EYE, xyaxes=(0.0, 1.0, 0.0, z, 0.0, -x), fovy=50)
 
 
 def _servo(spec: mujoco.MjSpec, joint: str, stiffness: float, force: tuple[float, float], limits: tuple[float, ...]) -> None:

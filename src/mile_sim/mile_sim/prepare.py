@@ -78,12 +78,10 @@ class PrepareConfig(Config):
 
 
 def default_config(task: TaskConfig) -> PrepareConfig:
-    """The recipe of a task. Through a camera the clone of a teacher that sees well is mediocre as it is; and every tick costs an image."""
+    """The recipe of a task. Where every tick costs an image it makes do with fewer of them, and hence with a coarser measurement."""
     if not image_entry(task.observation_layout):
         return PrepareConfig()
-    return PrepareConfig(
-        offset_m=0.0, scale_error=0.0, band_low=0.0, band_high=1.0, selection_episodes=16, pilot_sessions=2, policy_epochs=100
-    )
+    return PrepareConfig(demonstrations=20, band_low=0.05, band_high=0.45, selection_episodes=20, pilot_sessions=2, policy_epochs=100)
 
 
 def mile_home() -> Path:

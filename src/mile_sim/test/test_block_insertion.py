@@ -79,7 +79,7 @@ def test_bad_requests_are_named() -> None:
         BlockInsertion(replace(default_task(), observation_layout=('ee_x', 'ee_y')))
     with pytest.raises(SimError, match=r"render_mode: got 'human'"):
         BlockInsertion(render_mode='human')
-    with pytest.raises(SimError, match=r"camera: got 'rear', expected one of front, hole"):
+    with pytest.raises(SimError, match=r"camera: got 'rear', expected one of front, hole, wrist"):
         Camera(World().model, name='rear')
 
 

@@ -12,6 +12,7 @@ from mile_sim import eyes
 from mile_sim.block_insertion import LAYOUT, BlockInsertion, default_task, observe
 from mile_sim.camera import Camera
 from mile_sim.errors import SimError
+from mile_sim.world import World
 
 ENTRY = ENCODERS['efficientnet_lite0'].entry
 
@@ -40,6 +41,20 @@ def test_the_environment_shows_what_the_nodes_would() -> None:
     other, _ = env.reset(seed=4)
     assert np.abs(other[4:] - first[4:]).max() > 0.1, 'another start state looks different'
     env.close()
+
+
+def test_the_camera_rides_with_the_gripper() -> None:
+    world, places = World(), []
+    try:
+        camera = Camera(world.model, eyes.SIZE, eyes.SIZE, eyes.CAMERA)
+    except SimError as error:
+        pytest.skip(str(error))
+    for seed in (0, 1, 2):
+        world.reset(seed)
+        red, _, blue = np.moveaxis(camera.render(world.data).astype(int), -1, 0)
+        places.append(np.argwhere((blue > 100) & (red < 0.4 * blue)).mean(axis=0))
+    camera.close()
+    assert np.ptp(places, axis=0).max() < 2.0, 'the block is always at the same place [pixel]'
 
 
 @pytest.mark.parametrize('layout', [('ee_x',), LAYOUT[:6], (*LAYOUT, ENTRY), (ENTRY,)])

@@ -180,7 +180,7 @@ def test_the_operator_presses_the_pad_while_an_episode_runs(listener: Listener, 
 @pytest.mark.parametrize(
     ('node', 'parameters', 'line'),
     [
-        ('sim_node', {'task_file': TASK, 'camera': 'rear'}, "camera: got 'rear', expected one of 'front', 'hole'"),
+        ('sim_node', {'task_file': TASK, 'camera': 'rear'}, "camera: got 'rear', expected one of 'front', 'hole', 'wrist'"),
         (
             'operator_node',
             {'task_file': TASK, 'pad_file': CONFIG / 'pad_ps3.yaml', 'operator_dir': '/nowhere'},
