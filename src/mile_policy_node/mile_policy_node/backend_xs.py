@@ -56,7 +56,7 @@ class XsBackend:
         self._servo = GripperServo(config)
         self._pwm: float | None = None
         self._faults: dict[str, str] = {}
-        self._stopped = ''
+        self._stopped = 'the arbiter has not been heard yet'  # an e-stop may have been set while this driver started
         self._asked_at = 0.0
         self._unanswered_since: float | None = None
         self._replies = MutuallyExclusiveCallbackGroup()

@@ -70,6 +70,7 @@ class Rig:
         self.servos = spin(make).servos
         self.process = start_process('arm_node', task_file=TASK_FILE, backend='xs', reset_timeout_s=5.0)
         self.arbiter = spin(FakeArbiter)
+        self.arbiter.status.publish(TeleopStatus(mode=Mode.HOLD))
         self.wait_for_ready()
 
     def wait_for_ready(self) -> None:
