@@ -10,6 +10,8 @@ from typing import Any
 
 from mile_learner.errors import LearnerError
 
+Corner = tuple[float, float, float]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -18,8 +20,8 @@ class Limits:
     period_s: float
     step_size_m: float
     gripper_step_m: float
-    workspace_low: tuple[float, ...]
-    workspace_high: tuple[float, ...]
+    workspace_low: Corner
+    workspace_high: Corner
     pad_timeout_s: float = 0.5
     pad_lost_s: float = 2.0
     policy_timeout_s: float = 0.5
@@ -42,10 +44,14 @@ class Limits:
                 period_s=1.0 / float(task['rate_hz']) / speed,
                 step_size_m=float(task['step_size_m']),
                 gripper_step_m=float(task['gripper_step_m']),
-                workspace_low=tuple(float(value) for value in task['workspace_low']),
-                workspace_high=tuple(float(value) for value in task['workspace_high']),
+                workspace_low=_corner(*task['workspace_low']),
+                workspace_high=_corner(*task['workspace_high']),
                 **timeouts,
             )
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             msg = f'{source}: does not hold the configuration it was recorded under ({error!r}); its invariants cannot be judged'
             raise LearnerError(msg) from error
+
+
+def _corner(x: Any, y: Any, z: Any) -> Corner:
+    return float(x), float(y), float(z)

@@ -218,3 +218,6 @@ def test_a_bag_is_read_and_one_without_its_configuration_is_refused(
     assert verdicts['I5'].violations  # nine steps, and not one message of pad and arm
     with pytest.raises(LearnerError, match='does not hold the configuration it was recorded under'):
         judge_bag(write_episode(tmp_path / 'bare', steps))
+    four = {**CONFIGURATION, 'task': {**CONFIGURATION['task'], 'workspace_low': [0.15, -0.15, 0.1, 0.0]}}
+    with pytest.raises(LearnerError, match='does not hold the configuration it was recorded under'):
+        judge_bag(write_episode(tmp_path / 'four', steps, configuration=four, policy_version='v000'))
