@@ -38,7 +38,10 @@ class Deployment(Config):
     encoder: str = option('efficientnet_lite0', doc='encoder of the camera image, with observation pixels', choices=tuple(ENCODERS))
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
-    learner: str = option('mile', doc='what trains: a name (config/learner_NAME.yaml) or the path of a YAML file')
+    learner: str = option(
+        '',
+        doc='what trains: a name (config/learner_NAME.yaml) or the path of a YAML file; empty: mile, for a policy that looks mile_pixels',
+    )
     iterations: int = option(6, doc='iterations, with training after each', ge=1, le=100)
     episodes: int = option(3, doc='episodes per iteration; or how many to demonstrate or show', ge=1, le=1000)
     rate: float = option(0.0, doc="control rate [Hz], 5 to 50, at the task's speed of motion; 0: the task's own rate", ge=0.0, le=50.0)

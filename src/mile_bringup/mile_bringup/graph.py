@@ -123,7 +123,8 @@ def _learner(deployment: Deployment) -> dict[str, str]:
     """What the session asks the learner for. The methods import torch, which only this needs."""
     from mile_learner.learner_config import LearnerConfig, method_config
 
-    config = LearnerConfig.from_yaml(config_file('learner', deployment.learner))
+    name = deployment.learner or ('mile_pixels' if deployment.observation == 'pixels' else 'mile')
+    config = LearnerConfig.from_yaml(config_file('learner', name))
     method_config(config.method, deployment.resolved_task().name, config.options)
     return {'method': config.method, 'method_options': json.dumps(dict(config.options))}
 

@@ -129,9 +129,7 @@ def test_a_policy_that_looks_gets_an_image_for_every_tick_and_a_layout_with_feat
     assert view['camera'] == eyes.CAMERA
     assert view['image_rate_hz'] >= 20.0 * 2.0
     assert deployment.resolved_task().observation_layout == ('ee_x', 'ee_y', 'ee_z', 'gripper', 'efficientnet_lite0:1280')
-    learner = {node.name: node.parameters for node in graph.nodes(Deployment(observation='pixels', learner='mile_pixels'), RUN)}[
-        'session_node'
-    ]
+    learner = {node.name: node.parameters for node in graph.nodes(Deployment(observation='pixels'), RUN)}['session_node']
     assert json.loads(learner['method_options']) == {'epochs': 100}
     r3m = Deployment(observation='pixels', encoder='r3m').resolved_task()
     assert r3m.observation_layout[-1] == 'r3m:2048'
