@@ -43,6 +43,8 @@ START_S = 300.0
 END_S = 150.0
 SPEED, TIME_LIMIT_S = 2.0, 20.0
 A_SECTOR = 512
+UNDER_WAY = 10
+"""Steps after which an episode has begun for everybody."""
 RECORDER = 'recorder_node'
 UNRECORDED_S = 1.0
 """So long may the arm go on that nobody records: the last second of an episode may be lost."""
@@ -167,9 +169,13 @@ class Kills:
         with Deployed(run.path, self._domain) as deployed:
             with Witness(domain=self._domain, namespace='mile', alive=deployed.check) as witness:
                 versions = len(run.versions())
+
+                def under_way(mode: Mode) -> bool:
+                    return witness.mode is mode and witness.steps.get(witness.episode_id, 0) > UNDER_WAY
+
                 moment = {
-                    AUTONOMOUS: lambda: witness.mode is Mode.AUTONOMOUS,
-                    TAKEOVER: lambda: witness.mode is Mode.HUMAN and witness.steps.get(witness.episode_id, 0) > 10,
+                    AUTONOMOUS: lambda: under_way(Mode.AUTONOMOUS),
+                    TAKEOVER: lambda: under_way(Mode.HUMAN),
                     BEFORE_TRAINING: lambda: witness.episode_id,
                     TRAINING: lambda: witness.session.get('phase') == 'training' and witness.session.get('epoch', 0) > 0,
                     PROMOTION: lambda: len(run.versions()) > versions,
