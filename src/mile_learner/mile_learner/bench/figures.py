@@ -50,7 +50,7 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None
         axes.set_ylabel('success')
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc='outside right upper', fontsize='small')
+        figure.legend(handles, labels, loc='outside right center', fontsize='small')
     figure.suptitle(f'{entry["suite"]}, human: {entry["human"]}')
     figure.savefig(path, dpi=110)
 
