@@ -28,6 +28,7 @@ from mile_ros.qos import COMMAND, IMAGE, LATCHED, RECORD, SENSOR
 from mile_sim.camera import Camera
 from mile_sim.errors import SimError
 from mile_sim.expert import Expert, ExpertConfig
+from mile_sim.eyes import SIZE
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 from mile_sim.world import World
 from mile_teleop.pad import Button, PadConfig, PadMapping
@@ -133,7 +134,7 @@ def test_the_world_obeys_joint_targets_and_shows_what_happens(listener: Listener
             listener.until(lambda heard: 'camera/image/compressed' in heard, 'an image')
             image = cv2.imdecode(np.frombuffer(listener.heard['camera/image/compressed'].data, np.uint8), cv2.IMREAD_COLOR)
             assert image is not None
-            assert image.shape == (224, 224, 3)
+            assert image.shape == (SIZE, SIZE, 3)
 
 
 def test_the_operator_presses_the_pad_while_an_episode_runs(listener: Listener, tmp_path: Path) -> None:
