@@ -49,9 +49,9 @@ class Job:
         self._thread.join()
 
     def _run(self) -> None:
+        self.result.message = 'training failed without a message; see the log of learner_node'
         # of this thread alone: it runs when no other wants the core, and gives it up the moment one does
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        self.result.message = 'training failed without a message; see the log of learner_node'
         goal = self._goal
         try:
             overrides = json.loads(goal.config_json) if goal.config_json else {}
