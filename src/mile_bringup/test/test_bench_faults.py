@@ -25,16 +25,29 @@ from mile_bringup.faults.bench import LIVE_OPTIONS, NAMES, QUICK, chosen, report
 from mile_bringup.faults.clock import step_the_clock
 from mile_bringup.faults.deployed import gone
 from mile_bringup.faults.inputs import INPUT_FAULTS, strike
-from mile_bringup.faults.kills import NODES
+from mile_bringup.faults.kills import NODES, UNDER_WAY
 from mile_bringup.faults.live import LINKS, TRUE, Link, Live, live
 from mile_bringup.faults.outcome import ENDED, HOLD, UNHARMED, Outcome
 from mile_bringup.faults.stage import make_run
-from mile_bringup.graph import nodes
+from mile_bringup.graph import nodes, operator_dir
 from mile_ros.qos import SENSOR
 from mile_sim.block_insertion import default_task
+from mile_sim.operator import load_operator
 
 DOMAIN = '57'
 SHORT = ('pad unplugged in a takeover', 'policy says NaN', 'joint states silent')
+
+
+def test_the_operator_of_the_stage_leaves_time_to_strike_in_either_mode(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path / 'run', {'iterations': 1, 'episodes': 1})
+    operator, task = load_operator(operator_dir(run.path), seed=0), default_task()
+    seen = np.random.default_rng(0).normal(size=(2000, 28)).astype(np.float32)
+    acting = np.array([operator.decide(row, tick / task.rate_hz).intervening for tick, row in enumerate(seen)])
+    changes = np.flatnonzero(np.diff(acting))
+    alone = np.diff(changes)[acting[changes[:-1] + 1] == 0]
+    assert len(alone) > 20
+    assert np.mean(alone > UNDER_WAY) > 0.5
+    assert 0.2 < acting.mean() < 0.6
 
 
 def test_a_fault_that_misses_no_goal_misses_none() -> None:

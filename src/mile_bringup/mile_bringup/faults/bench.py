@@ -78,8 +78,9 @@ def measure(only: Sequence[str], repeats: int, *, quick: bool, out: Path | None)
                 for fault in faults * repeats:
                     take(strike(stage, fault))
         strikes = [strike for strike in STRIKES if strike.name in names]
-        if strikes:
-            Kills(folder, strikes * repeats).outcomes(take)
+        for number in range(repeats if strikes else 0):
+            # each time a run of its own: one that grew for ever would train for ever longer
+            Kills(folder / f'kills_{number}', strikes).outcomes(take)
     shutil.rmtree(folder)
     return report(outcomes)
 

@@ -20,6 +20,8 @@ from mile_sim.expert import ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 
 FIRST = 'v000'
+BY_CHANCE = OperatorConfig(c=1750.0, sigma=1000.0, release_probability=1.0)
+"""Takes over with p = Phi(-1.75 + 0.05) = 0.04 at each tick, whatever the robot does, and hands back after `hold_s`."""
 
 
 def make_run(path: Path, options: Mapping[str, Any]) -> tuple[Run, Deployment]:
@@ -43,5 +45,5 @@ def add_untrained(run: Run) -> None:
     manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')
     Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest).save(run.version_path(FIRST))
     operator_dir(run.path).mkdir()
-    operator = Operator(OperatorConfig(c=0.0, sigma=3.0), GaussianPolicy(architecture), ExpertConfig(), history=task.history)
+    operator = Operator(BY_CHANCE, GaussianPolicy(architecture), ExpertConfig(), history=task.history)
     save_operator(operator, operator_dir(run.path))

@@ -73,7 +73,8 @@ class Witness:
         while not condition():
             self._alive()
             if time.monotonic() > end:
-                msg = f'faults: waited {seconds:g} s for {what}; the session says {json.dumps(self.session)}'
+                heard = f'mode {self.mode.name}, steps {self.steps}, {len(self.commands)} commands'
+                msg = f'faults: waited {seconds:g} s for {what}; heard: {heard}; the session says {json.dumps(self.session)}'
                 raise BringupError(msg)
             self._executor.spin_once(timeout_sec=0.02)
 
