@@ -19,6 +19,7 @@ from mile_learner.classifier import InterventionClassifier
 from mile_learner.errors import LearnerError
 from mile_learner.guards import data_warnings, model_warnings
 from mile_learner.intervention import intervention_probability_sampled
+from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile import Mile
 from mile_learner.methods.mile_losses import Batch, MileConfig, mile_losses
@@ -75,6 +76,34 @@ def test_the_discrete_loss_is_the_cross_entropy_over_actions_and_none(form: str)
     assert losses.intervention.item() == pytest.approx(
         functional.binary_cross_entropy(p[:, 0], torch.from_numpy(data.intervening).double()).item(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize('discrete', [False, True])
+def test_robot_weight_adds_the_imitation_of_what_nobody_objected_to(make_bundle: MakeBundle, *, discrete: bool) -> None:
+    bundle, data = discrete_bundle() if discrete else make_bundle(), data_of(discrete=discrete)
+    published, added = (losses_of(bundle, data, MileConfig(robot_weight=weight)) for weight in (0.0, 0.7))
+    alone = ~data.intervening
+    nll = -bundle.policy(torch.from_numpy(data.stacked[alone])).log_prob(torch.from_numpy(data.robot_action[alone]))
+    expected = nll.sum() / len(data) if discrete else nll.mean()
+    assert added.total.item() - published.total.item() == pytest.approx(0.7 * expected.item(), rel=1e-4)
+
+
+def test_robot_weight_alone_is_imitation_of_the_robot(make_bundle: MakeBundle) -> None:
+    data, start = data_of(discrete=False), make_bundle()
+    alone = torch.from_numpy(data.stacked[~data.intervening])
+    errors = [fit(data, start, robot_weight=weight).policy(alone).mean.abs().mean().item() for weight in (0.0, 5.0)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_mile_iwr_is_mile_with_that_weight(make_bundle: MakeBundle) -> None:
+    data, start = data_of(discrete=False), make_bundle()
+    method = METHODS['mile_iwr']
+    config = method.configure('drawer_open')
+    assert dataclasses.replace(config, robot_weight=0.0) == METHODS['mile'].configure('drawer_open')
+    few = dataclasses.replace(config, epochs=5)
+    ours, mile = (one.fit(data, start, config=few, seed=0) for one in (method, METHODS['mile']))
+    assert same_weights(ours.policy, mile.policy)
+    assert (ours.manifest.method, mile.manifest.method) == ('mile_iwr', 'mile')
 
 
 def test_the_discrete_loss_as_released() -> None:

@@ -8,12 +8,14 @@ from mile_learner.methods.dagger import Dagger
 from mile_learner.methods.hg_dagger import HgDagger
 from mile_learner.methods.iwr import Iwr
 from mile_learner.methods.mile import Mile
+from mile_learner.methods.mile_iwr import MileIwr
 from mile_learner.methods.no_training import NoTraining
 from mile_learner.methods.rlif import Rlif
 from mile_learner.methods.sirius import Sirius
 
 METHODS: dict[str, Method] = {
     'mile': Mile(),
+    'mile_iwr': MileIwr(),
     'bc_intervention': BcIntervention(),
     'bc_interventions': BcInterventions(),
     'bc_all': BcAll(),

@@ -36,6 +36,7 @@ not given)."""
 class Mile:
     """The method as the registry knows it."""
 
+    name: ClassVar[str] = 'mile'
     discrete: ClassVar[bool] = True
 
     def configure(self, task: str) -> MileConfig:
@@ -84,7 +85,7 @@ class Mile:
         manifest = dataclasses.replace(
             start.manifest,
             mental_architecture=mental_model.architecture,
-            method='mile',
+            method=self.name,
             c=c,
             sigma=sigma,
             configuration=config.to_mapping(),

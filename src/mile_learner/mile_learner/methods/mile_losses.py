@@ -30,11 +30,13 @@ mental_model says what the human expects of the robot, π̂:
   π̂ to what the robot does: J1 alone can move it along with the policy, and then the steps without an intervention no longer hold the policy
   in place.
 
-Two more departures that may be chosen:
+Three more departures that may be chosen:
 
 * decisions=onset: Eq. 2 is about the decision to take over. A person who has taken over keeps control for a while, also where robot and
   human agree again; counted as ν = 1 there, J1 drives the policy away from actions that are right.
 * std_gradient=false: J1 can lower its loss by widening or narrowing the policy, which changes no action.
+* robot_weight=w: w J3 is added, J3 = mean −ln π_θ(a_r|s) over the steps with ν = 0 (discrete: their sum over all steps, as in J2): what
+  nobody objected to is imitated. With w = 1 − λ this is IWR (discrete: BC on all) with J1 beside it, to measure what J1 adds.
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ class MileConfig(Config):
         choices=('all', 'onset'),
     )
     std_gradient: bool = option(True, doc='whether J1 may move the standard deviation of the policy')
+    robot_weight: float = option(0.0, doc='the weight of imitating a_r where nobody intervened (J3); 0: as published', ge=0.0, le=10.0)
     lapse: float = option(
         0.0, doc='probability that nu has nothing to do with the state: p becomes lapse/2 + (1 - lapse) p', ge=0.0, lt=1.0
     )
@@ -217,18 +220,24 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     expected = expected_robot(human, policy, mental_model, batch, config)
     if isinstance(human, Categorical):
         model = discrete_model(human, expected, batch, c, sigma, config)
-        counted = len(nu)
+        counted = others = len(nu)
     else:
         model = continuous_model(human, expected, batch, c, sigma, config)
         counted = int(nu.sum())
+        others = len(nu) - counted
     log_decision = model.log_decision
     if config.lapse > 0:
         half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
         log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
     j1 = torch.dot(log_decision, batch.decided.to(log_decision.dtype)) / -max(int(batch.decided.sum()), 1)
     j2 = torch.dot(model.action_nll, nu.to(model.action_nll.dtype)) / max(counted, 1)
+    total = config.intervention_weight * j1 + (1 - config.intervention_weight) * j2
+    if config.robot_weight > 0:
+        left_alone = type(human)(*(part[~nu] for part in human))
+        j3 = -left_alone.log_prob(batch.robot_actions[~nu]).sum() / max(others, 1)
+        total = total + config.robot_weight * j3
     return Losses(
-        total=config.intervention_weight * j1 + (1 - config.intervention_weight) * j2,
+        total=total,
         intervention=j1,
         action=j2,
         log_decision=log_decision.detach(),
