@@ -1,8 +1,9 @@
-"""The figures of a comparison, laid out as in the paper: bars (Fig. 3), curves over iterations or demonstrations (Figs. 4 to 6)."""
+"""The figures of a comparison as in the paper: bars (Fig. 3; lying, as names may be long), curves over iterations or demonstrations."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,13 +42,13 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None
     tasks = [task for task, content in entry['tasks'].items() if content['methods']]
     if not tasks:
         return
-    figure = Figure(figsize=(4.2 * len(tasks) + 1.5, 4.0), layout='constrained')
+    names = [list(entry['tasks'][task]['methods']) for task in tasks]
+    width = 4.2 + 0.04 * max(map(len, itertools.chain(*names)))
+    figure = Figure(figsize=(width * len(tasks) + 1.5, max(4.0, 0.3 * max(map(len, names)))), layout='constrained')
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):
         draw(axes, task)
         axes.set_title(f'{task} ({len(entry["tasks"][task]["seeds"])} seeds)')
-        axes.set_ylim(-0.02, 1.02)
-        axes.set_ylabel('success')
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc='outside right center', fontsize='small')
@@ -55,13 +56,13 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None
     figure.savefig(path, dpi=110)
 
 
-def _references(axes: Any, content: Report) -> None:
+def _references(line: Callable[..., object], content: Report) -> None:
     """The lines of the initial policy, the expert, and the robot with the human's help."""
     for method, (style, label) in _REFERENCE_STYLE.items():
         if method in content['methods']:
-            axes.axhline(content['methods'][method][0]['mean'], color='0.4', linestyle=style, label=label)
+            line(content['methods'][method][0]['mean'], color='0.4', linestyle=style, label=label)
     if not math.isnan(content['assisted']):
-        axes.axhline(content['assisted'], color='0.4', linestyle='--', label="with the human's help")
+        line(content['assisted'], color='0.4', linestyle='--', label="with the human's help")
 
 
 def _errors(points: Sequence[Report]) -> list[list[float]]:
@@ -76,9 +77,13 @@ def _bars(entry: Report, axes: Any, task: str) -> None:
     content = entry['tasks'][task]
     learners = {name: points[-1] for name, points in content['methods'].items() if name not in REFERENCES}
     points = list(learners.values())
-    axes.bar(range(len(points)), [p['mean'] for p in points], yerr=_errors(points), capsize=3, color=[f'C{i}' for i in range(len(points))])
-    axes.set_xticks(range(len(points)), list(learners), rotation=45, ha='right', fontsize='small')
-    _references(axes, content)
+    places = range(len(points))
+    axes.barh(places, [p['mean'] for p in points], xerr=_errors(points), capsize=3, color=[f'C{i}' for i in places])
+    axes.set_yticks(places, list(learners), fontsize='small')
+    axes.invert_yaxis()
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel('success')
+    _references(axes.axvline, content)
 
 
 def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
@@ -90,7 +95,13 @@ def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
             [p[x] for p in line], [p['mean'] for p in line], yerr=_errors(line), label=name, color=f'C{number}', marker='o', capsize=2
         )
     axes.set_xlabel('iteration' if x == 'iteration' else 'steps with an intervention so far')
-    _references(axes, content)
+    _success_upwards(axes, content)
+
+
+def _success_upwards(axes: Any, content: Report) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel('success')
+    _references(axes.axhline, content)
 
 
 def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
@@ -112,7 +123,7 @@ def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
             capsize=2,
         )
     axes.set_xlabel('demonstrations')
-    _references(axes, group[0]['tasks'][task])
+    _success_upwards(axes, group[0]['tasks'][task])
 
 
 def prediction(entry: Report, path: Path) -> None:
