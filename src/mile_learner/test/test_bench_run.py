@@ -150,7 +150,13 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
     raw = [[r['success'] for r in c.of('test', 6)] for c in read_results(tmp_path) if c.method == 'shift' and c.human == HUMANS[0]]
     assert first['shift'][-1]['mean'] == pytest.approx(np.mean(raw))
     assert first['shift'][-1]['low'] <= first['shift'][-1]['mean'] <= first['shift'][-1]['high']
-    assert set(report['comparisons'][0]['against']) == {'shift', 'no_training', 'expert'}
+    assert 'against' not in report['comparisons'][0]
+    for method, others in (('mile[epochs=2]', {'shift', 'no_training', 'expert'}), ('shift', {'mile[epochs=2]', 'no_training', 'expert'})):
+        entry = make_report(tmp_path, method)['comparisons'][0]
+        assert (entry['compared'], set(entry['against'])) == (method, others)
+        assert f'{method} against' in (tmp_path / 'report.md').read_text()
+    with pytest.raises(LearnerError, match='--method: got .nobody., expected one of mile'):
+        make_report(tmp_path, 'nobody')
     assert json.loads((tmp_path / 'report.json').read_text())['comparisons'][0]['human'] == HUMANS[0]
     assert {path.name for path in (tmp_path / 'figures').iterdir()} == {f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent')}
 

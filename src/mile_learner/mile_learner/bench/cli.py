@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     rollouts.add_argument('--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)')
     rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
+    report.add_argument('--method', default='mile', help='which one is compared with every other, pair by pair (default: mile)')
     learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
     learner.add_argument('--run', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
     for command in (prepare, tune, run, report, rollouts, learner):
@@ -171,7 +172,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
 def _report(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.report import make_report
 
-    report = make_report(args.out)
+    report = make_report(args.out, args.method)
     return report, (args.out / 'report.md').read_text(encoding='utf-8'), 0
 
 

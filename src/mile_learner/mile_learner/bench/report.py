@@ -16,18 +16,27 @@ from mile_learner.bench.results import Table, read_results, tables
 from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import TASKS, get_task
+from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 
 Report = dict[str, Any]
 
 
-def make_report(out: Path) -> Report:
+def make_report(out: Path, method: str = 'mile') -> Report:
     """Write report.md, report.json and figures/*.png into `out`, and return what is in the JSON.
 
+    Args:
+        out: folder of the comparison.
+        method: which one is compared with every other, pair by pair.
+
     Raises:
-        LearnerError: no whole cell, or a damaged one.
+        LearnerError: no whole cell, a damaged one, or none of that method.
     """
     results = read_results(out)
+    there = sorted({cell.method for cell in results} - set(REFERENCES))
+    if method != 'mile' and method not in there:
+        msg = f'--method: got {method!r}, expected one of {", ".join(there)}'
+        raise LearnerError(msg)
     (out / 'figures').mkdir(exist_ok=True)
     report: Report = {'comparisons': [], 'predictions': []}
     lines = [
@@ -47,7 +56,7 @@ def make_report(out: Path) -> Report:
             lines += prediction_text(entry)
             figures.prediction(entry, out / 'figures' / f'{table.suite}-{table.human}.png')
         else:
-            entry = comparison_numbers(table)
+            entry = comparison_numbers(table, method)
             report['comparisons'].append(entry)
             lines += comparison_text(entry)
     figures.comparisons(report['comparisons'], out / 'figures')
@@ -70,8 +79,8 @@ def tuning_text(chosen: Iterable[str]) -> list[str]:
     return lines or ['Every method has the options of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.', '']
 
 
-def comparison_numbers(table: Table) -> Report:
-    """Everything about one suite, human and number of demonstrations."""
+def comparison_numbers(table: Table, compared: str) -> Report:
+    """Everything about one suite, human and number of demonstrations; `compared` against every other method."""
     per_task: Report = {}
     for task in table.tasks:
         returns = task in TASKS and get_task(task).metric == 'return'
@@ -90,10 +99,11 @@ def comparison_numbers(table: Table) -> Report:
     entry: Report = {'suite': table.suite, 'human': table.human, 'demonstrations': table.demonstrations, 'tasks': per_task}
     entry['overall'] = {method: _overall(table, method) for method in table.methods if _everywhere(table, method)}
     learners = [method for method in table.methods if method not in REFERENCES and _everywhere(table, method)]
-    if learners and learners[0].startswith('mile'):
-        first = _scores(table, learners[0])
-        rivals = [*learners[1:], *(name for name in REFERENCES if _everywhere(table, name))]
-        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals}
+    if compared in learners:
+        first = _scores(table, compared)
+        rivals = [*learners, *(name for name in REFERENCES if _everywhere(table, name))]
+        entry['compared'] = compared
+        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals if method != compared}
     return entry
 
 
@@ -179,15 +189,16 @@ def comparison_text(entry: Report) -> list[str]:
             f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
         ]
         lines.append('')
-    return lines + against_text(entry.get('against', {}))
+    return lines + against_text(entry.get('compared', ''), entry.get('against', {}))
 
 
-def against_text(against: Report) -> list[str]:
-    """Markdown of the pairwise comparisons with the first method; a verdict of one task counts seeds only of that task."""
+def against_text(compared: str, against: Report) -> list[str]:
+    """Markdown of the pairwise comparisons of one method; a verdict of one task counts seeds only of that task."""
     if not against:
         return []
     tasks = list(next(iter(against.values()))['tasks'])
-    heads = ['mile against', 'probability of improvement', 'paired difference of success', 'mile is', *(tasks if len(tasks) > 1 else [])]
+    heads = [f'{compared} against', 'probability of improvement', 'paired difference of success', f'{compared} is']
+    heads += tasks if len(tasks) > 1 else []
     lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
     for method, value in against.items():
         cells = [_triple(value['probability_of_improvement'], '.2f'), _triple(value['paired_difference'], '+.2f'), value['verdict']]
