@@ -155,7 +155,7 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
         entry = make_report(tmp_path, method)['comparisons'][0]
         assert (entry['compared'], set(entry['against'])) == (method, others)
         assert f'{method} against' in (tmp_path / 'report.md').read_text()
-    with pytest.raises(LearnerError, match='--method: got .nobody., expected one of mile'):
+    with pytest.raises(LearnerError, match="--method: got 'nobody', expected one of mile"):
         make_report(tmp_path, 'nobody')
     assert json.loads((tmp_path / 'report.json').read_text())['comparisons'][0]['human'] == HUMANS[0]
     assert {path.name for path in (tmp_path / 'figures').iterdir()} == {f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent')}

@@ -12,6 +12,7 @@ from scipy.stats import chi2, norm
 from mile_learner.intervention import (
     discrepancy,
     discrete_log_classes,
+    enough_nodes,
     intervention_probability,
     intervention_probability_sampled,
     log_decision_probability,
@@ -51,6 +52,15 @@ def test_closed_form_equals_the_integral(sigma: float, nodes: int, tolerance: fl
                 lambda q, m=m, c=c: norm.cdf((m / 2 - q / 2 - c) / sigma) * chi2.pdf(q, dim), 0, 100, points=[edge], limit=400
             )[0]
             assert p == pytest.approx(reference, abs=tolerance)
+
+
+@pytest.mark.parametrize('dim', [1, 4, 7])
+@pytest.mark.parametrize('sigma', [5.0, 9.9, 10.0, 30.0, 100.0])
+def test_enough_nodes_are_enough(sigma: float, dim: int) -> None:
+    m = torch.logspace(-1, 6, 400, dtype=torch.float64)
+    for c in (0.0, 0.8 * sigma, 3 * sigma):
+        few, many = (log_intervention_probability(m, dim, c, sigma, nodes)[0].exp() for nodes in (enough_nodes(sigma), 64))
+        assert torch.allclose(few, many, rtol=0, atol=2e-6)
 
 
 def test_discrepancy_by_hand() -> None:

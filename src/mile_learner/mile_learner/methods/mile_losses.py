@@ -54,7 +54,7 @@ from torch import Tensor
 
 from mile_learner.categorical import Categorical
 from mile_learner.config import Config, option
-from mile_learner.intervention import DEFAULT_NODES
+from mile_learner.intervention import enough_nodes
 from mile_learner.methods.base import InterventionData
 from mile_learner.network import Policy
 from mile_learner.policy import Gaussian
@@ -97,7 +97,7 @@ class MileConfig(Config):
         False, doc='whether c and sigma are fitted to the data after training, for display and the next training; continuous actions'
     )
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
-    nodes: int = option(DEFAULT_NODES, doc='quadrature nodes of the intervention probability', ge=2, le=64)
+    nodes: int = option(0, doc='quadrature nodes of the intervention probability; 0: as many as sigma needs', ge=0, le=64)
 
 
 @dataclass(frozen=True)
@@ -229,9 +229,10 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     if config.lapse > 0:
         half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
         log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
-    j1 = torch.dot(log_decision, batch.decided.to(log_decision.dtype)) / -max(int(batch.decided.sum()), 1)
-    j2 = torch.dot(model.action_nll, nu.to(model.action_nll.dtype)) / max(counted, 1)
-    total = config.intervention_weight * j1 + (1 - config.intervention_weight) * j2
+    counts = batch.decided.to(log_decision.dtype)
+    j1 = torch.dot(log_decision, counts.div_(-counts.sum().clamp_min(1)))
+    j2 = torch.dot(model.action_nll, nu.to(model.action_nll.dtype).div_(max(counted, 1)))
+    total = torch.lerp(j2.to(j1.dtype), j1, config.intervention_weight)
     if config.robot_weight > 0:
         left_alone = type(human)(*(part[~nu] for part in human))
         j3 = -left_alone.log_prob(batch.robot_actions[~nu]).sum() / max(others, 1)
@@ -260,9 +261,9 @@ def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: 
 
 def continuous_model(human: Gaussian, expected: Gaussian, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
     """Eq. 2, and N(μ, s) for a_h (Eq. 4); as released: N(p μ, p s)."""
-    nu = batch.intervening
+    nu, nodes = batch.intervening, config.nodes or enough_nodes(sigma)
     deciding = human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
-    log_decision = deciding.log_decision_probability(deciding if expected is human else expected, nu, c, sigma, config.nodes)
+    log_decision = deciding.log_decision_probability(deciding if expected is human else expected, nu, c, sigma, nodes)
     acting = human
     if config.variant == 'as_released':
         log_p = log_decision.unsqueeze(-1)  # where ν = 1, and no other step's action counts
