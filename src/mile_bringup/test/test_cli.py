@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mile_bringup.cli import VERBS, main
+from mile_bringup.cli import VERBS, build_parser, main
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, sorted(ROOT.glob('src/mile_*'))))}
@@ -82,6 +84,21 @@ COMMANDS = [[verb] for verb in VERBS if verb not in NESTED] + [[verb, name] for 
 def test_help_says_what_a_verb_does(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code([*command, '--help']) == 0
     assert '--json' in capsys.readouterr().out
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, and those of its verbs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in action.choices.values():
+                yield from parsers(verb)
+
+
+def test_no_option_takes_the_place_of_what_a_verb_runs() -> None:
+    found = list(parsers(build_parser()))
+    assert len(found) > len(VERBS)
+    assert [parser.prog for parser in found for action in parser._actions if action.dest in ('run', 'json') and action.nargs != 0] == []
 
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:

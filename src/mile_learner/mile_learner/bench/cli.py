@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
     report.add_argument('--method', default='mile', help='which one is compared with every other, pair by pair (default: mile)')
     learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
-    learner.add_argument('--run', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
+    learner.add_argument('--run', dest='run_dir', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
     for command in (prepare, tune, run, report, rollouts, learner):
         command.add_argument('--json', action='store_true', help='one JSON object on standard output')
     return commands
@@ -187,7 +187,7 @@ def _rollouts(args: argparse.Namespace) -> Answer:
 def _learner(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.learner_speed import learner_speed, speed_text
 
-    found = learner_speed(args.run)
+    found = learner_speed(args.run_dir)
     return found, speed_text(found), 0
 
 
