@@ -88,7 +88,7 @@ def test_robot_weight_adds_the_imitation_of_what_nobody_objected_to(make_bundle:
     assert added.total.item() - published.total.item() == pytest.approx(0.7 * expected.item(), rel=1e-4)
 
 
-def test_robot_weight_alone_is_imitation_of_the_robot(make_bundle: MakeBundle) -> None:
+def test_with_robot_weight_the_policy_stays_with_the_robot_where_nobody_intervened(make_bundle: MakeBundle) -> None:
     data, start = data_of(discrete=False), make_bundle()
     alone = torch.from_numpy(data.stacked[~data.intervening])
     errors = [fit(data, start, robot_weight=weight).policy(alone).mean.abs().mean().item() for weight in (0.0, 5.0)]

@@ -2,9 +2,9 @@
 
     J = λ J1 + (1 − λ) J2 + w J3,   J3 = mean −ln π_θ(a_r|s) over the steps with ν = 0,   w = 0.5
 
-Why: for Gaussian policies as narrow as these the gradient of J1 by an action is a hundredth of that of J2, and none at all while policy and
-mental model are equal, so that non-interventions do not hold the policy in place, and what corrections teach displaces the rest
-(benchmarks/single_meta_world). For discrete actions it is BC on all with J1 beside it.
+Why: for Gaussian policies as narrow as these the gradient of J1 by an action is 18 to 78 times smaller than that of J2, and zero while
+policy and mental model are equal, so that non-interventions do not hold the policy in place, and what corrections teach displaces the
+rest (measured in benchmarks/single_meta_world). For discrete actions it is BC on all with J1 beside it.
 """
 
 from __future__ import annotations
