@@ -9,6 +9,7 @@ nobody intervened, of J1 where somebody did, and of J2. The preparations of seed
 import dataclasses
 import json
 import sys
+from typing import Any
 
 import torch
 
@@ -20,8 +21,8 @@ from mile_learner.methods.mile_losses import Batch, mile_losses
 HUMAN = 'as_published'
 
 
-def pulls(task: str) -> dict[str, dict[str, float]]:
-    """The sums for one task."""
+def pulls(task: str) -> dict[str, Any]:
+    """The sums for one task, and c and sigma of its human."""
     prepared = prepare(task, 0, PrepareConfig())
     start = prepared.bundle(HUMAN)
     starts = prepared.starts['train'][: prepared.task.offline_episodes]

@@ -99,11 +99,11 @@ def comparison_numbers(table: Table, compared: str) -> Report:
     entry: Report = {'suite': table.suite, 'human': table.human, 'demonstrations': table.demonstrations, 'tasks': per_task}
     entry['overall'] = {method: _overall(table, method) for method in table.methods if _everywhere(table, method)}
     learners = [method for method in table.methods if method not in REFERENCES and _everywhere(table, method)]
-    if compared in learners:
+    rivals = [method for method in (*learners, *REFERENCES) if method != compared and _everywhere(table, method)]
+    if compared in learners and rivals:
         first = _scores(table, compared)
-        rivals = [*learners, *(name for name in REFERENCES if _everywhere(table, name))]
         entry['compared'] = compared
-        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals if method != compared}
+        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals}
     return entry
 
 
@@ -189,13 +189,11 @@ def comparison_text(entry: Report) -> list[str]:
             f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
         ]
         lines.append('')
-    return lines + against_text(entry.get('compared', ''), entry.get('against', {}))
+    return lines + (against_text(entry['compared'], entry['against']) if 'compared' in entry else [])
 
 
 def against_text(compared: str, against: Report) -> list[str]:
     """Markdown of the pairwise comparisons of one method; a verdict of one task counts seeds only of that task."""
-    if not against:
-        return []
     tasks = list(next(iter(against.values()))['tasks'])
     heads = [f'{compared} against', 'probability of improvement', 'paired difference of success', f'{compared} is']
     heads += tasks if len(tasks) > 1 else []
