@@ -52,6 +52,7 @@ class HostileWorld:
         self.period = 1.0 / task.rate_hz
         gripper = {'gripper_closed_m': task.gripper_closed_m, 'gripper_open_m': task.gripper_open_m}
         self.arbiter = Arbiter(setting.config, setting.mapping, self.clock, rate_hz=task.rate_hz, **gripper)
+        self.arm_heard = False
         self.arm = self._new_arm() if with_arm else None
         self.confirmations: list[Confirmation] = []
         self.transitions = 0
@@ -279,19 +280,22 @@ class HostileWorld:
         self.execute(command)
 
     def execute(self, command: PublishCommand) -> None:
-        """The way to the arm and back: a command may come late or doubled, a confirmation may be lost."""
+        """The way to the arm and back: a command may come late, or again, a confirmation may be lost."""
         target: Sequence[float] = (0.3, 0.0, 0.1, self.random.choice((0.022, 0.03, 0.05)))
         accepted = self.random.random() < 0.95
         if self.arm is not None:
-            accepted, target = self.move(command)
+            late = self.arm_heard and self.random.random() < 0.01
+            self.clock.now += late * self.random.choice((0.6, 3.0))
+            accepted, target = self.move(command, unfit=late)
+            self.arm_heard = True
             if self.random.random() < 0.05 and len(self.commands) > 1:
-                self.move(self.random.choice(list(self.commands.values())), again=True)
+                self.move(self.random.choice(list(self.commands.values())), unfit=True)
         self.confirmations.append(
             Confirmation(command.episode_id, command.index, command.source, accepted, target, '' if accepted else 'refused')
         )
 
-    def move(self, command: PublishCommand, *, again: bool = False) -> tuple[bool, Sequence[float]]:
-        """One command to the real arm, perhaps one that it had before; whether it was accepted, and the target then."""
+    def move(self, command: PublishCommand, *, unfit: bool) -> tuple[bool, Sequence[float]]:
+        """One command to the real arm, unfit if it is late or one that it had before; whether it was accepted, and the target then."""
         assert self.arm is not None
         before = self.gate.target
         outcome = self.arm.command(
@@ -300,8 +304,8 @@ class HostileWorld:
         self.transitions += 1
         target, task = outcome.sent_target, self.setting.task
         moved = np.abs(target - before)
-        if again or not outcome.accepted or command.source is Source.HOLD:
-            assert (moved == 0.0).all(), 'I1, I4: the arm moved on a command that was doubled, refused, or a hold'
+        if unfit or not outcome.accepted or command.source is Source.HOLD:
+            assert (moved == 0.0).all(), 'I1, I4, I5: the arm moved on a command that was late, doubled, refused, or a hold'
             assert outcome.accepted or outcome.detail, 'I4: refused without a cause'
         assert (moved[:3] <= task.step_size_m + TOLERANCE_M).all(), 'I3: more than one slew step'
         assert moved[3] <= task.gripper_step_m + TOLERANCE_M, 'I3: more than one slew step of the gripper'
@@ -315,6 +319,7 @@ class HostileWorld:
     def _new_arm(self) -> Arm:
         """An arm at the start pose, as after a reset."""
         setting = self.setting
+        self.arm_heard = False
         self.gate = SafetyGate(GateConfig.from_task(setting.task), setting.kinematics)
         self.gate.reset(setting.start, 0.03)
-        return Arm(ArmConfig(), setting.kinematics, self.gate, FakeMotors(self.clock, setting.start), self.clock.wall)
+        return Arm(ArmConfig(), setting.kinematics, self.gate, FakeMotors(self.clock, setting.start), self.clock)

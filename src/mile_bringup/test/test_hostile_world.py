@@ -47,6 +47,7 @@ BREAKS: dict[str, tuple[str, type, str, Callable[..., object]]] = {
     'an old answer is obeyed': ('I[1458]', OpenStep, 'is_answered_by', lambda self, answer: self.answer is None),  # noqa: ARG005
     'the gripper jumps': ('I3', SafetyGate, '_grip', lambda self, command, causes: 0.05 if command > 0 else 0.022),  # noqa: ARG005
     'doubled commands are executed': ('I1', Arm, '_objection', never),
+    'late commands are executed': ('I5', Arm, '_lateness', lambda self, command, now: 0.0),  # noqa: ARG005
 }
 
 

@@ -1,13 +1,13 @@
-"""The arm behind its safety gate: commands in, targets out, and the watchdogs. Free of ROS; the clock is injected."""
+"""The arm behind its safety gate: commands in, targets out, and the watchdogs. Free of ROS; the clocks are injected."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mile_learner.clock import Clock
 from mile_learner.config import option
 from mile_learner.step import Source
 from mile_policy_node.arm_backend import ArmBackend, ArmObservation, JointTarget
@@ -15,9 +15,6 @@ from mile_policy_node.errors import BackendError, GateError
 from mile_policy_node.gate import SafetyGate
 from mile_policy_node.kinematics import ARM_MODELS, ArmModel, Floats, Kinematics
 from mile_policy_node.xs_config import XsConfig
-
-Clock = Callable[[], float]
-"""Now, in [s], on the clock of the stamps."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,9 @@ class ArmConfig(XsConfig):
     joint_margin_rad: float = option(0.03, doc='distance kept from the joint limits [rad]', ge=0.0, lt=1.0)
     start_tolerance_rad: float = option(0.15, doc='how far each joint may start from pointing straight down [rad]', gt=0.0, lt=1.0)
     joint_state_timeout_s: float = option(0.5, doc='older joint states are not trusted: commands are refused [s]', gt=0.0, le=10.0)
-    command_timeout_s: float = option(0.5, doc='the arm holds after this long without a command [s]', gt=0.0, le=10.0)
+    command_timeout_s: float = option(
+        0.5, doc='the arm holds after this long without a command, and refuses one that comes so late [s]', gt=0.0, le=10.0
+    )
     retract_after_s: float = option(
         0.0,
         doc='the arm rises to the top of its workspace when no command came within an episode for so long; 0: never [s]',
@@ -91,9 +90,7 @@ class ArmStatus:
 class Arm:
     """Puts commands through the gate to the backend; refuses them when the arm cannot be trusted. Not thread-safe."""
 
-    def __init__(
-        self, config: ArmConfig, kinematics: Kinematics, gate: SafetyGate, backend: ArmBackend, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, config: ArmConfig, kinematics: Kinematics, gate: SafetyGate, backend: ArmBackend, clock: Clock) -> None:
         self._config = config
         self._kinematics = kinematics
         self._gate = gate
@@ -104,6 +101,7 @@ class Arm:
         self._last: ArmCommand | None = None
         self._last_command_at: float | None = None
         self._abandoned_at: float | None = None
+        self._soonest = ('', 0.0)
         self._expected = self._retracting = False
 
     def expect_commands(self, expected: bool) -> None:
@@ -112,9 +110,10 @@ class Arm:
 
     def command(self, command: ArmCommand) -> CommandOutcome:
         """Execute one command at once, or refuse it and say why."""
-        self._last_command_at = self._abandoned_at = self._clock()
+        self._last_command_at = self._abandoned_at = self._clock.monotonic()
+        late_s = self._lateness(command, self._last_command_at)
         self._retracting = False
-        objection = self._fault() or self._objection(command)
+        objection = self._fault() or self._objection(command, late_s)
         if objection:
             return CommandOutcome(False, False, objection, self._gate.target)
         if command.source == Source.HOLD:
@@ -151,7 +150,7 @@ class Arm:
         """
         if not self._gate.ready and not self._resetting and not self._untrusted():
             self._take_up(None)
-        if self._last_command_at is not None and self._clock() - self._last_command_at > self._config.command_timeout_s:
+        if self._last_command_at is not None and self._clock.monotonic() - self._last_command_at > self._config.command_timeout_s:
             self._backend.hold()
             self._last_command_at = None
         return self._retract()
@@ -168,7 +167,7 @@ class Arm:
             return str(error)
         finally:
             self._resetting = False
-        self._last = None
+        self._last, self._soonest = None, ('', 0.0)
         self._take_up(opening)
         return self._fault()
 
@@ -191,7 +190,7 @@ class Arm:
         if not patience or not self._expected or self._abandoned_at is None or self._fault():
             return ''
         reason = f'no command for {patience:g} s in an episode: the arm retracts'
-        if self._clock() - self._abandoned_at < patience:
+        if self._clock.monotonic() - self._abandoned_at < patience:
             return reason if self._retracting else ''
         self._abandoned_at += 1.0 / limits.rate_hz
         before = self._gate.target
@@ -241,18 +240,30 @@ class Arm:
         observation = self._backend.observe()
         if observation is None:
             return 'no joint states yet'
-        age, limit = self._clock() - observation.stamp, self._config.joint_state_timeout_s
+        age, limit = self._clock.wall() - observation.stamp, self._config.joint_state_timeout_s
         if abs(age) > limit:
             return f'joint states are {age:.2f} s old, limit {limit} s'
         return self._backend.faults()
 
-    def _objection(self, command: ArmCommand) -> str:
+    def _lateness(self, command: ArmCommand, now: float) -> float:
+        """How much later than the soonest command of its episode it came [s]: after this process hung, for one, what waited for it is old.
+
+        The wall clock is not asked: it may be set, which the stamps of an episode do not follow.
+        """
+        episode, soonest = self._soonest
+        delay = now - command.stamp
+        self._soonest = command.episode_id, min(delay, soonest) if command.episode_id == episode else delay
+        return delay - self._soonest[1]
+
+    def _objection(self, command: ArmCommand, late_s: float) -> str:
         """Why `command` itself must not be executed; a hold always may."""
         if command.source == Source.HOLD:
             return ''
         if command.source not in (Source.POLICY, Source.HUMAN):
             return f'source {command.source} is unknown'
-        last = self._last
+        last, limit = self._last, self._config.command_timeout_s
+        if late_s > limit:
+            return f'command {command.index} came {late_s:.2f} s late, limit {limit} s'
         if last is None:
             return ''
         if command.episode_id == last.episode_id and command.index <= last.index:

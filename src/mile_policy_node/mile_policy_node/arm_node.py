@@ -14,6 +14,7 @@ from rclpy.node import Node
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import SetBool
 
+from mile_learner.clock import SystemClock
 from mile_learner.config import option
 from mile_learner.step import Mode
 from mile_learner.task import TaskConfig
@@ -50,7 +51,7 @@ class ArmNode(Node):
         self._results = self.create_publisher(CommandResult, 'command_result', RECORD)
         self._states = self.create_publisher(ArmState, 'arm_state', SENSOR)
         backend = make_backend(self, model, task, config, self._publish_state)
-        self._arm = Arm(config, kinematics, SafetyGate(limits, kinematics), backend, self._now)
+        self._arm = Arm(config, kinematics, SafetyGate(limits, kinematics), backend, SystemClock())
         self._fault = self._moves = ''
         self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
         self.create_subscription(Command, 'command', self._on_command, COMMAND)

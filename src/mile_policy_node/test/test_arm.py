@@ -76,8 +76,18 @@ class Rig:
         self.motors = FakeMotors()
         backend: ArmBackend = self.motors
         self.gate = SafetyGate(GateConfig.from_task(TASK), KINEMATICS)
-        self.arm = Arm(dataclasses.replace(CONFIG, **config), KINEMATICS, self.gate, backend, lambda: self.now)
+        self.arm = Arm(dataclasses.replace(CONFIG, **config), KINEMATICS, self.gate, backend, self)
         self.arm.watch()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+    def measure(self) -> None:
+        assert self.motors.observation is not None
+        self.motors.observation = dataclasses.replace(self.motors.observation, stamp=self.now)
 
     def command(
         self, index: int, *, stamp: float | None = None, episode: str = 'a', source: int = Source.POLICY, **kwargs: object
@@ -139,6 +149,24 @@ def test_a_hold_is_never_too_late_and_moves_nothing() -> None:
     assert rig.motors.holds == 1
 
 
+def test_a_command_that_waited_while_the_arm_hung_is_refused_whatever_the_wall_clock_says() -> None:
+    rig = Rig()
+    for index in range(3):
+        assert rig.command(index, stamp=5000.0 + rig.now).accepted, 'another clock, but in time'
+        rig.now += 0.05
+    waiting = 5000.0 + rig.now
+    sent = len(rig.motors.sent)
+    rig.now += 0.6
+    rig.measure()
+    assert rig.command(3, stamp=waiting).detail == 'command 3 came 0.60 s late, limit 0.5 s'
+    assert rig.command(4, stamp=waiting + 0.05, source=Source.HOLD).accepted
+    assert len(rig.motors.sent) == sent
+    assert rig.command(5, stamp=waiting + 0.6).accepted
+    rig.now += 5.0
+    rig.measure()
+    assert rig.command(0, stamp=waiting + 1.0, episode='b').accepted, 'the next episode may have set its clock anew'
+
+
 def test_a_command_of_an_unknown_source_is_refused() -> None:
     assert Rig().command(0, source=9).detail == 'source 9 is unknown'
 
@@ -165,7 +193,7 @@ def test_when_joint_states_return_the_arm_continues_from_its_target() -> None:
     assert not rig.command(1).accepted
     rig.motors.observation = ArmObservation(105.0, rig.motors.sent[0].joints, 0.025)
     rig.arm.watch()
-    np.testing.assert_allclose(rig.command(2).sent_target - target, [0.005, 0.0, 0.0, -0.003], atol=2e-5)
+    np.testing.assert_allclose(rig.command(2, stamp=105.0).sent_target - target, [0.005, 0.0, 0.0, -0.003], atol=2e-5)
 
 
 def test_silence_holds_once() -> None:
@@ -182,7 +210,7 @@ def silent(rig: Rig, seconds: float) -> list[str]:
     said = []
     for _ in range(round(seconds * 10)):
         rig.now += 0.1
-        rig.motors.observation = dataclasses.replace(rig.motors.observation, stamp=rig.now)
+        rig.measure()
         said.append(rig.arm.watch())
     return said
 

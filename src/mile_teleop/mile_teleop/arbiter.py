@@ -20,9 +20,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mile_learner.clock import Clock
 from mile_learner.step import Mode
 from mile_teleop.arbiter_config import ArbiterConfig
-from mile_teleop.clock import Clock
 from mile_teleop.effects import Action, Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
 from mile_teleop.errors import RefusedError
 from mile_teleop.inputs import Confirmation, PolicyAnswer

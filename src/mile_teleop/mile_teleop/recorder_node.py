@@ -50,12 +50,12 @@ SIGN_PERIOD_S = 0.2
 class RecorderConfig(Config):
     """Parameters of recorder_node."""
 
-    close_timeout_s: float = option(5.0, doc='how long close_bag waits for the last steps [s]', gt=0.0, le=60.0)
+    close_timeout_s: float = option(5.0, doc='how long close_bag waits for the last steps and command results [s]', gt=0.0, le=60.0)
 
 
 @dataclass(frozen=True)
 class Closing:
-    """A request to close the bag that waits for the last `steps`, until `deadline` [s, monotonic]."""
+    """A request to close the bag that waits until `steps` steps and what belongs to them are there, or until `deadline` [s, monotonic]."""
 
     steps: int
     deadline: float
@@ -93,7 +93,7 @@ class RecorderNode(Node):
             subscriptions[name] = self.create_subscription(message_type, name, take, qos, raw=True, event_callbacks=callbacks)
         self._steps = subscriptions['step']
         self.create_service(OpenBag, 'open_bag', self._on_open)
-        # awaits the last steps, which arrive through another group
+        # awaits the last messages, which arrive through another group
         self.create_service(CloseBag, 'close_bag', self._on_close, callback_group=MutuallyExclusiveCallbackGroup())
         self._signs = self.create_publisher(UInt32, 'recorded', SENSOR)
         self.create_timer(1.0, self._on_second)
@@ -121,14 +121,17 @@ class RecorderNode(Node):
 
     def _on_second(self) -> None:
         self._go_on_closing()
-        recording = self._recording
-        lost = 0 if recording is None else sum(recording.lost.values())
-        if recording is not None and lost > self._told:
-            self._told = lost
-            self._warn(recording, f'{lost} messages are not in the bag: {json.dumps(recording.lost)} {recording.failure}'.rstrip())
+        if self._recording is not None:
+            self._tell_of_losses(self._recording)
         if self._ignored_steps:
             self.get_logger().warning(f'{self._ignored_steps} steps belong to no open bag and were not recorded')
             self._ignored_steps = 0
+
+    def _tell_of_losses(self, recording: Recording) -> None:
+        lost = sum(recording.lost.values())
+        if lost > self._told:
+            self._told = lost
+            self._warn(recording, f'{lost} messages are not in the bag: {json.dumps(recording.lost)} {recording.failure}'.rstrip())
 
     def _give_sign(self) -> None:
         """Say that there is a recorder, and how many steps of the open bag it has; but not while the disk hangs."""
@@ -168,6 +171,7 @@ class RecorderNode(Node):
             await self._closing.done
             self._closing = None
             response.message = self._end(recording.close, request.outcome, request.steps)
+            self._tell_of_losses(recording)
         response.steps = recording.steps
         response.accepted = True
         if response.message:
@@ -179,7 +183,8 @@ class RecorderNode(Node):
         closing, recording = self._closing, self._recording
         if closing is None or recording is None or closing.done.done():
             return
-        if (recording.stopped and recording.steps >= closing.steps) or time.monotonic() > closing.deadline:
+        whole = recording.stopped and recording.steps >= closing.steps and not recording.awaited
+        if whole or time.monotonic() > closing.deadline:
             closing.done.set_result(None)
 
     def _end(self, how: Callable[..., str], *arguments: Any) -> str:

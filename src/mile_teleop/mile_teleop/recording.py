@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.typesys.store import Typestore
 
 from mile_learner.bags import encode_metadata
@@ -16,6 +17,7 @@ from mile_teleop.message_types import decode, encode
 
 STEP_TYPE = 'mile_msgs/msg/Step'
 EVENT_TYPE = 'mile_msgs/msg/Event'
+RESULT_TYPE = 'mile_msgs/msg/CommandResult'
 
 
 class Recording:
@@ -23,9 +25,9 @@ class Recording:
 
     Args:
         path: the finished bag's folder.
-        episode_id: steps of other episodes are not recorded.
+        episode_id: what names another episode is not recorded: after a hang it arrives late.
         metadata: what the bag says about itself.
-        topics: what is recorded; among them exactly one of steps.
+        topics: what is recorded; among them exactly one of steps, and one of command results.
         typestore: knows the topics' types.
 
     Raises:
@@ -40,6 +42,8 @@ class Recording:
         self.missed: Counter[str] = Counter()
         """Messages that never reached this recorder, by topic."""
         self._gap = ''
+        self._confirmed: set[int] = set()
+        self._results: set[int] = set()
         self._metadata = {**metadata, 'episode_id': episode_id}
         self._types = {topic.name: topic.type for topic in topics}
         self._typestore = typestore
@@ -49,16 +53,25 @@ class Recording:
         """Record one message (CDR) that was received at `received_ns` since the epoch; whether it belongs to this episode."""
         message_type = self._types[topic]
         message = decode(self._typestore, message_type, data)
+        if getattr(message, 'episode_id', '') not in ('', self.episode_id):
+            return False
         if message_type == STEP_TYPE:
-            if message.episode_id != self.episode_id:
-                return False
             if message.index != self.steps:
                 self._gap = self._gap or f'step {message.index} came where step {self.steps} was expected'
             self.steps += 1
-        elif message_type == EVENT_TYPE and message.type == 'episode_stopped' and message.episode_id == self.episode_id:
+            if np.isfinite(message.sent_target).all():
+                self._confirmed.add(message.index)
+        elif message_type == RESULT_TYPE:
+            self._results.add(message.index)
+        elif message_type == EVENT_TYPE and message.type == 'episode_stopped':
             self.stopped = True
         self._writer.write(topic, encode(self._typestore, message_type, message), received_ns)
         return True
+
+    @property
+    def awaited(self) -> int:
+        """How many command results are still to come: steps that are here say that the arm gave them."""
+        return len(self._confirmed - self._results)
 
     @property
     def lost(self) -> dict[str, int]:
@@ -81,6 +94,9 @@ class Recording:
         Raises:
             BagError: the disk failed.
         """
+        if self.awaited:
+            (topic,) = (name for name, kind in self._types.items() if kind == RESULT_TYPE)
+            self.missed[topic] = max(self.missed[topic], self.awaited)
         if self.steps != steps:
             self._gap = self._gap or f'got {self.steps} steps, expected {steps}'
         if self._gap:

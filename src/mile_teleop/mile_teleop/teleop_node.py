@@ -16,6 +16,7 @@ from sensor_msgs.msg import Joy
 from std_msgs.msg import UInt32
 from std_srvs.srv import Trigger
 
+from mile_learner.clock import SystemClock
 from mile_learner.config import option
 from mile_learner.step import Source
 from mile_learner.task import TaskConfig
@@ -25,7 +26,6 @@ from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
-from mile_teleop.clock import SystemClock
 from mile_teleop.effects import Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
 from mile_teleop.errors import RefusedError
 from mile_teleop.inputs import Confirmation, PolicyAnswer

@@ -27,6 +27,7 @@ from std_srvs.srv import Trigger
 
 from mile_learner.bags import read_episode
 from mile_learner.check import check_bags
+from mile_learner.episode_log import read_log
 from mile_learner.step import Mode, Source
 from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
 from mile_ros.stamps import to_stamp
@@ -183,7 +184,7 @@ def graph() -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        graph = World(('teleop_node', [*arguments, '-p', 'speed:=2.0']), ('recorder_node', ['-p', 'close_timeout_s:=3.0']))
+        graph = World(('teleop_node', [*arguments, '-p', 'speed:=2.0']), ('recorder_node', []))
         for kind, service in ((StartEpisode, 'start_episode'), (OpenBag, 'open_bag')):
             graph.until(graph.node.create_client(kind, service).service_is_ready, service)
         yield graph
@@ -272,6 +273,21 @@ def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> N
     assert topics.count('/mile/step') == stopped.steps
     assert topics.count('/mile/command_result') >= stopped.steps - 1
     assert {'/mile/joy', '/mile/joint_states', '/mile/arm_state', '/mile/event', '/mile/teleop_status'} < set(topics)
+
+
+def test_a_recorder_that_hung_completes_the_bag_with_every_command_result(world: World, tmp_path: Path) -> None:
+    world.open(tmp_path / 'hung', 'hung')
+    world.start('hung')
+    os.kill(world.pid('recorder_node'), signal.SIGSTOP)
+    world.run(40)
+    os.kill(world.pid('recorder_node'), signal.SIGCONT)
+    steps = world.call(StopEpisode, 'stop_episode', outcome='failure').steps
+    assert world.call(CloseBag, 'close_bag', outcome='failure', steps=steps).message == ''
+    log = read_log(tmp_path / 'hung')
+    confirmed = [step.index for step in log.record.steps if np.isfinite(step.sent_target).all()]
+    assert len(confirmed) > 30
+    assert {result.index for result in log.results} >= set(confirmed)
+    assert '/mile/command_result' not in log.record.metadata['lost']
 
 
 def test_what_is_not_whole_is_set_aside_and_what_is_discarded_is_gone(world: World, tmp_path: Path) -> None:
