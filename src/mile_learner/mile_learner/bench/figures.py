@@ -17,6 +17,8 @@ from mile_learner.bench.suites import REFERENCES
 mpl.use('Agg')
 
 Report = dict[str, Any]
+WORTH_A_LINE = 10
+"""Episodes with the human's help; where an iteration has one, a seed or two say nothing."""
 _REFERENCE_STYLE = {'no_training': (':', 'initial policy'), 'expert': ('-.', 'expert')}
 
 
@@ -61,8 +63,9 @@ def _references(line: Callable[..., object], content: Report) -> None:
     for method, (style, label) in _REFERENCE_STYLE.items():
         if method in content['methods']:
             line(content['methods'][method][0]['mean'], color='0.4', linestyle=style, label=label)
-    if not math.isnan(content['assisted']):
-        line(content['assisted'], color='0.4', linestyle='--', label="with the human's help")
+    assisted = content['assisted']
+    if assisted['episodes'] >= WORTH_A_LINE:
+        line(assisted['succeeded'] / assisted['episodes'], color='0.4', linestyle='--', label="with the human's help")
 
 
 def _errors(points: Sequence[Report]) -> list[list[float]]:

@@ -155,10 +155,10 @@ def _overall(table: Table, method: str) -> Report:
     return {'iqm': float(interquartile_mean(*values)), 'low': low, 'high': high}
 
 
-def _assisted(table: Table, task: str) -> float:
-    """Success of the collected episodes of the first iteration: the robot with the human's help."""
-    episodes = [r['success'] for cell in table.cells if cell.task == task for r in cell.of('collect', 1)]
-    return float(np.mean(episodes)) if episodes else math.nan
+def _assisted(table: Table, task: str) -> dict[str, int]:
+    """Of the episodes of the first iteration, which are the same for every method: the initial policy with the human's help."""
+    episodes = {(cell.seed, r['start']): r['success'] for cell in table.cells if cell.task == task for r in cell.of('collect', 1)}
+    return {'episodes': len(episodes), 'succeeded': sum(episodes.values())}
 
 
 def comparison_text(entry: Report) -> list[str]:
@@ -170,9 +170,12 @@ def comparison_text(entry: Report) -> list[str]:
             f'### {task}, {len(content["seeds"])} seeds',
             '',
         ]
-        if not math.isnan(content['assisted']):
-            rate = _percent(content['assisted'])
-            lines += [f"With the human's help the initial policy succeeded in {rate} of the collected episodes.", '']
+        assisted = content['assisted']
+        if assisted['episodes']:
+            lines += [
+                f"With the human's help the initial policy succeeded in {assisted['succeeded']} of {assisted['episodes']} episodes.",
+                '',
+            ]
         with_returns = any('return' in point for points in content['methods'].values() for point in points)
         lines += [
             '| method | iteration | success | interventions |' + (' return |' if with_returns else ''),
