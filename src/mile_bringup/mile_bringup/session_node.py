@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
+LOAD_AGAIN_S = 5.0  # a server that has not found its client's reader yet drops the answer; loading twice does no harm
 
 
 class SessionNode(Node):
@@ -105,7 +107,7 @@ class SessionNode(Node):
         match request:
             case session.LoadPolicy(path):
                 self._report('loading policy', policy=path.name)
-                self._call(LoadPolicy, LoadPolicy.Request(path=str(path)), lambda reply: tuple(reply.observation_layout))
+                self._call(LoadPolicy, LoadPolicy.Request(path=str(path)), lambda reply: tuple(reply.observation_layout), LOAD_AGAIN_S)
             case session.AwaitReady():
                 self._asked = time.monotonic()
                 self._poll = self._poll_ready
@@ -165,33 +167,36 @@ class SessionNode(Node):
 
     # ------------------------------------------------------------------ services and the training action
 
-    def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None) -> None:
-        """Call a service, again while it is missing (until the startup timeout) or refuses (until the refusal timeout)."""
+    def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None, again_s: float = math.inf) -> None:
+        """Call a service, again while it is missing or refuses, and after `again_s` [s] without an answer, each until its timeout."""
         client, node = self._calls[kind]
         give_up = time.monotonic() + self._config.startup_timeout_s
-        not_before = refusing_since = 0.0
+        accepted, not_before, asked_at, refusing_since = False, 0.0, 0.0, 0.0
 
         def attempt() -> None:
+            nonlocal not_before, asked_at
+            now = time.monotonic()
             if not client.service_is_ready():
                 self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the log of {node}')
-            elif time.monotonic() >= not_before:
-                self._poll = None
-                self._expect(time.monotonic() + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the log of {node}')
+            elif now >= not_before:
+                not_before, asked_at = now + again_s, asked_at or now
+                self._expect(asked_at + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the log of {node}')
                 client.call_async(request).add_done_callback(on_reply)
 
         def on_reply(future: Future) -> None:
-            nonlocal not_before, refusing_since
+            nonlocal not_before, asked_at, refusing_since, accepted
+            if accepted:
+                return
             answer = future.result()
-            if answer.accepted:
+            if accepted := answer.accepted:
                 self._advance(reply(answer))
                 return
-            if not not_before:
+            if not refusing_since:
                 refusing_since = time.monotonic()
                 self.get_logger().warning(f'{client.srv_name} refuses, trying again: {answer.message}')
             self._report(self._status['phase'], detail=answer.message)
             self._expect(refusing_since + REFUSAL_TIMEOUT_S, f'{client.srv_name} refuses: {answer.message}')
-            not_before = time.monotonic() + RETRY_S
-            self._poll = attempt
+            not_before, asked_at = time.monotonic() + RETRY_S, 0.0
 
         self._poll = attempt
         attempt()

@@ -13,8 +13,10 @@ import rclpy
 import yaml
 from mile_msgs.action import Train
 from mile_msgs.msg import Event
+from mile_msgs.srv import LoadPolicy
 from rclpy.action import ActionServer
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 
 from mile_bringup.graph import task_file
 from mile_bringup.run_setup import open_run, write_task_file
@@ -91,6 +93,35 @@ def test_an_episode_that_cannot_be_recorded_ends_the_session(run: Run) -> None:
     context.try_shutdown()
     assert result.returncode == 1
     assert 'the episode cannot be written (disk); free the disk, then resume' in result.stderr
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(run: Run) -> None:
+    context = rclpy.Context()
+    context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node = rclpy.create_node('policy_node', context=context)
+    executor = MultiThreadedExecutor(2, context=context)
+    executor.add_node(node)
+    asked: list[str] = []
+    over = threading.Event()
+
+    def answer(request: LoadPolicy.Request, response: LoadPolicy.Response) -> LoadPolicy.Response:
+        asked.append(request.path)
+        if len(asked) == 1:
+            over.wait()
+        response.accepted = True
+        return response
+
+    node.create_service(LoadPolicy, 'load_policy', answer, callback_group=ReentrantCallbackGroup())
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+    result = session_node(run, startup_timeout_s=10.0)
+    over.set()
+    executor.shutdown()
+    spinner.join()
+    node.destroy_node()
+    context.try_shutdown()
+    assert ': not heard; see the logs of the nodes' in result.stderr, 'it went on with the answer to the second request'
+    assert asked == [str(run.version_path('v000'))] * 2
 
 
 def test_a_learner_that_hangs_ends_the_session(run: Run) -> None:
