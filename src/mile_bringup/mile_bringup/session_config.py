@@ -1,11 +1,15 @@
-"""Parameters of session_node."""
+"""Parameters of session_node, and what its bags say of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from mile_bringup.deployment import config_dir
 from mile_learner.config import Config, option
-from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW
+from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW, Run
+from mile_learner.task import TaskConfig
+from mile_teleop.arbiter_config import ArbiterConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +30,17 @@ class SessionConfig(Config):
     startup_timeout_s: float = option(120.0, doc='how long a service may take to appear [s]', gt=0.0)
     reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
     training_silence_s: float = option(60.0, doc='how long the learner may say nothing while it trains [s]', gt=0.0)
+
+
+def bag_metadata(config: SessionConfig, task: TaskConfig, run: Run) -> dict[str, Any]:
+    """What every bag of a session says about itself."""
+    return {
+        'task': task.name,
+        'operator': config.operator,
+        'configuration': {
+            'task': task.to_mapping(),
+            'teleop': ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping(),
+            'session': config.to_mapping(),
+            'run': dict(run.config),
+        },
+    }

@@ -22,10 +22,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from mile_bringup import invariant_report, readiness, session
-from mile_bringup.deployment import config_dir
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
-from mile_bringup.session_config import SessionConfig
+from mile_bringup.session_config import SessionConfig, bag_metadata
 from mile_bringup.summary import conclude
 from mile_learner.errors import LearnerError
 from mile_learner.run_folder import Run
@@ -34,13 +33,13 @@ from mile_learner.task import TaskConfig
 from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_teleop.arbiter_config import ArbiterConfig
 
 RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
-LOAD_AGAIN_S = 5.0  # a server that has not found its client's reader yet drops the answer; loading twice does no harm
+LOAD_AGAIN_S, SETTLE_S = 5.0, 3.0
+"""A server that has not found its client yet drops the answer. Loading twice does no harm; to train, time is given to find each other."""
 
 
 class SessionNode(Node):
@@ -84,7 +83,8 @@ class SessionNode(Node):
         self.create_subscription(Event, 'event', self._on_event, qos.RECORD)
         self.create_timer(RETRY_S / 5, self._on_timer)
         layout = self._task.observation_layout
-        plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata(), config.mode, layout)
+        metadata = bag_metadata(config, self._task, self._run)
+        plan = session.Plan(config.iterations, config.episodes, config.seed, metadata, config.mode, layout)
         self._folder = plan.folder(self._run)
         self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
         self._poll = lambda: self._advance(None)
@@ -206,11 +206,14 @@ class SessionNode(Node):
         self._deadline, self._waiting_for = deadline, message
 
     def _train(self) -> None:
-        give_up = time.monotonic() + self._config.startup_timeout_s
+        give_up, settled_at = time.monotonic() + self._config.startup_timeout_s, math.inf
 
         def attempt() -> None:
+            nonlocal settled_at
             self._expect(give_up, 'train: nobody offers this action; see the log of learner_node')
             if self._trainer.server_is_ready():
+                settled_at = min(settled_at, time.monotonic() + SETTLE_S)
+            if time.monotonic() >= settled_at:
                 self._poll, self._training = None, True
                 self._expect_learner()
                 goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json=self._config.method_options)
@@ -315,19 +318,6 @@ class SessionNode(Node):
     def _take_retrain(self) -> bool:
         wanted, self._retrain = self._retrain, False
         return wanted
-
-    def _metadata(self) -> dict[str, Any]:
-        """What every bag of this session says about itself."""
-        return {
-            'task': self._task.name,
-            'operator': self._config.operator,
-            'configuration': {
-                'task': self._task.to_mapping(),
-                'teleop': ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping(),
-                'session': self._config.to_mapping(),
-                'run': dict(self._run.config),
-            },
-        }
 
     def _report(self, phase: str, detail: str = '', **values: object) -> None:
         """Publish the latched status that `mile deploy` and dashboards show."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import rclpy
@@ -17,9 +18,12 @@ from mile_msgs.srv import LoadPolicy
 from rclpy.action import ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.task import Future
 
+from mile_bringup import session_node as module
 from mile_bringup.graph import task_file
 from mile_bringup.run_setup import open_run, write_task_file
+from mile_bringup.session_node import SessionNode
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
@@ -45,11 +49,15 @@ def save_version(run: Run, iteration: int | None) -> None:
     Bundle(GaussianPolicy(architecture), None, manifest).save(run.version_path(run.next_version()))
 
 
-def session_node(run: Run, **parameters: object) -> subprocess.CompletedProcess[str]:
+def parameter_file(run: Run, **parameters: object) -> Path:
     values = {'run_dir': str(run.path), 'task_file': str(task_file(run.path)), 'iterations': 1, 'episodes': 1, **parameters}
     file = run.path / 'parameters.yaml'
     file.write_text(yaml.safe_dump({'/**': {'ros__parameters': values}}))
-    command = [sys.executable, '-m', 'mile_bringup.session_node', '--ros-args', '--params-file', str(file)]
+    return file
+
+
+def session_node(run: Run, **parameters: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, '-m', 'mile_bringup.session_node', '--ros-args', '--params-file', str(parameter_file(run, **parameters))]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -122,6 +130,36 @@ def test_an_answer_that_was_lost_is_asked_for_again(run: Run) -> None:
     context.try_shutdown()
     assert ': not heard; see the logs of the nodes' in result.stderr, 'it went on with the answer to the second request'
     assert asked == [str(run.version_path('v000'))] * 2
+
+
+class FakeTrainer:
+    """A learner that is there, and never answers."""
+
+    def __init__(self) -> None:
+        self.goals: list[Train.Goal] = []
+
+    def server_is_ready(self) -> bool:
+        return True
+
+    def send_goal_async(self, goal: Train.Goal, **_: object) -> Future:
+        self.goals.append(goal)
+        return Future()
+
+
+def test_a_learner_that_just_appeared_is_given_time_to_find_the_session(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    rclpy.init(args=['--ros-args', '--params-file', str(parameter_file(run))], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node, learner = SessionNode(), FakeTrainer()
+    monkeypatch.setattr(node, '_trainer', learner)
+    monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    asked = []
+    node._train()
+    for clock.now in (100.0, 102.9, 103.1):
+        node._on_timer()
+        asked.append(len(learner.goals))
+    node.destroy_node()
+    rclpy.shutdown()
+    assert asked == [0, 0, 1]
 
 
 def test_a_learner_that_hangs_ends_the_session(run: Run) -> None:
