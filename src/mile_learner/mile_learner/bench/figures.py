@@ -51,9 +51,9 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None
     for axes, task in zip(panels, tasks, strict=True):
         draw(axes, task)
         axes.set_title(f'{task} ({len(entry["tasks"][task]["seeds"])} seeds)')
-    handles, labels = panels[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc='outside right center', fontsize='small')
+    shown = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if shown:
+        figure.legend(shown.values(), shown, loc='outside right center', fontsize='small')
     figure.suptitle(f'{entry["suite"]}, human: {entry["human"]}')
     figure.savefig(path, dpi=110)
 
@@ -89,15 +89,22 @@ def _bars(entry: Report, axes: Any, task: str) -> None:
     _references(axes.axvline, content)
 
 
+def _colours(entry: Report) -> dict[str, str]:
+    """Of each learner, the same in every panel, whichever of them a panel shows."""
+    names = dict.fromkeys(name for content in entry['tasks'].values() for name in content['methods'] if name not in REFERENCES)
+    return {name: f'C{number}' for number, name in enumerate(names)}
+
+
 def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
     content = entry['tasks'][task]
     initial = content['methods'].get('no_training', [])[:1]
-    for number, (name, points) in enumerate((n, p) for n, p in content['methods'].items() if n not in REFERENCES):
-        line = [*initial, *points]
-        axes.errorbar(
-            [p[x] for p in line], [p['mean'] for p in line], yerr=_errors(line), label=name, color=f'C{number}', marker='o', capsize=2
-        )
+    for name, colour in _colours(entry).items():
+        if points := content['methods'].get(name):
+            line = [*initial, *points]
+            values = [p[x] for p in line]
+            axes.errorbar(values, [p['mean'] for p in line], yerr=_errors(line), label=name, color=colour, marker='o', capsize=2)
     axes.set_xlabel('iteration' if x == 'iteration' else 'steps with an intervention so far')
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _success_upwards(axes, content)
 
 
@@ -108,8 +115,7 @@ def _success_upwards(axes: Any, content: Report) -> None:
 
 
 def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
-    names = [name for name in group[0]['tasks'][task]['methods'] if name not in REFERENCES]
-    for number, name in enumerate(names):
+    for name, colour in _colours(group[0]).items():
         found = [
             (e['demonstrations'], e['tasks'][task]['methods'][name][-1])
             for e in group
@@ -121,7 +127,7 @@ def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
             [p['mean'] for p in points],
             yerr=_errors(points),
             label=name,
-            color=f'C{number}',
+            color=colour,
             marker='o',
             capsize=2,
         )
