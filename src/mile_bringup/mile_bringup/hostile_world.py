@@ -52,7 +52,6 @@ class HostileWorld:
         self.period = 1.0 / task.rate_hz
         gripper = {'gripper_closed_m': task.gripper_closed_m, 'gripper_open_m': task.gripper_open_m}
         self.arbiter = Arbiter(setting.config, setting.mapping, self.clock, rate_hz=task.rate_hz, **gripper)
-        self.arm_heard = False
         self.arm = self._new_arm() if with_arm else None
         self.confirmations: list[Confirmation] = []
         self.transitions = 0
@@ -284,10 +283,9 @@ class HostileWorld:
         target: Sequence[float] = (0.3, 0.0, 0.1, self.random.choice((0.022, 0.03, 0.05)))
         accepted = self.random.random() < 0.95
         if self.arm is not None:
-            late = self.arm_heard and self.random.random() < 0.01
+            late = len(self.commands) > 1 and self.random.random() < 0.01  # against the first, which is not
             self.clock.now += late * self.random.choice((0.6, 3.0))
             accepted, target = self.move(command, unfit=late)
-            self.arm_heard = True
             if self.random.random() < 0.05 and len(self.commands) > 1:
                 self.move(self.random.choice(list(self.commands.values())), unfit=True)
         self.confirmations.append(
@@ -319,7 +317,6 @@ class HostileWorld:
     def _new_arm(self) -> Arm:
         """An arm at the start pose, as after a reset."""
         setting = self.setting
-        self.arm_heard = False
         self.gate = SafetyGate(GateConfig.from_task(setting.task), setting.kinematics)
         self.gate.reset(setting.start, 0.03)
         return Arm(ArmConfig(), setting.kinematics, self.gate, FakeMotors(self.clock, setting.start), self.clock)

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from mile_learner.bench import cli, figures, tune
+from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.prepare import prepare, prepared_path
 from mile_learner.bench.report import make_report, reached, verdict
@@ -134,22 +133,6 @@ def test_a_failing_method_fails_its_cells_alone_and_is_tried_again(
     monkeypatch.setattr(type(METHODS['shift']), 'fit', works)
     assert _run(tmp_path, cells) == []
     assert not list((tmp_path / 'failed').iterdir())
-
-
-def test_a_learner_has_one_colour_in_every_panel_though_not_every_panel_shows_it() -> None:
-    point = {'iteration': 1, 'mean': 0.5, 'low': 0.4, 'high': 0.6}
-    shown = {'left': ('mile', 'iwr', 'sirius'), 'right': ('mile', 'sirius')}
-    assisted = {'episodes': 0, 'succeeded': 0}
-    tasks = {task: {'assisted': assisted, 'methods': {name: [point] for name in names}} for task, names in shown.items()}
-    colours = {}
-    for task, names in shown.items():
-        axes = Figure().subplots()
-        figures._curves({'tasks': tasks}, 'iteration', axes, task)
-        handles, labels = axes.get_legend_handles_labels()
-        assert set(labels) == set(names)
-        colours[task] = {label: handle.lines[0].get_color() for handle, label in zip(handles, labels, strict=True)}
-    assert colours['right'].items() < colours['left'].items()
-    assert len(set(colours['left'].values())) == 3
 
 
 def test_iterations_accumulate_and_the_report_follows_from_the_records(own_method: str, tmp_path: Path) -> None:

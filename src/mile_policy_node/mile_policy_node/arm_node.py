@@ -46,12 +46,12 @@ class ArmNode(Node):
         config = declare_from(self, ArmNodeConfig)
         task = TaskConfig.from_yaml(Path(config.task_file))
         model = config.arm_model()
-        kinematics = Kinematics(model)
+        kinematics, self._clocks = Kinematics(model), SystemClock()
         limits = GateConfig.from_task(task, joint_margin_rad=config.joint_margin_rad, start_tolerance_rad=config.start_tolerance_rad)
         self._results = self.create_publisher(CommandResult, 'command_result', RECORD)
         self._states = self.create_publisher(ArmState, 'arm_state', SENSOR)
         backend = make_backend(self, model, task, config, self._publish_state)
-        self._arm = Arm(config, kinematics, SafetyGate(limits, kinematics), backend, SystemClock())
+        self._arm = Arm(config, kinematics, SafetyGate(limits, kinematics), backend, self._clocks)
         self._fault = self._moves = ''
         self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
         self.create_subscription(Command, 'command', self._on_command, COMMAND)
@@ -64,9 +64,6 @@ class ArmNode(Node):
         """Release the backend, then the node."""
         self._arm.close()
         super().destroy_node()
-
-    def _now(self) -> float:
-        return float(self.get_clock().now().nanoseconds) * 1e-9
 
     def _on_teleop_status(self, message: TeleopStatus) -> None:
         self._arm.expect_commands(bool(message.episode_id) and message.mode != Mode.ESTOP)
@@ -89,7 +86,7 @@ class ArmNode(Node):
             sent_target=outcome.sent_target.astype(np.float32),
             detail=outcome.detail,
         )
-        result.header.stamp = to_stamp(self._now())
+        result.header.stamp = to_stamp(self._clocks.wall())
         self._results.publish(result)
         if not outcome.accepted:
             self.get_logger().warning(f'command {message.index} refused: {outcome.detail}', throttle_duration_sec=1.0)

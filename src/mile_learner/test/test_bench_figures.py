@@ -1,0 +1,23 @@
+"""Figures of a comparison say the same of a method wherever they show it."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from mile_learner.bench import figures
+
+
+def test_a_learner_has_one_colour_in_every_panel_though_not_every_panel_shows_it() -> None:
+    point = {'iteration': 1, 'mean': 0.5, 'low': 0.4, 'high': 0.6}
+    shown = {'left': ('mile', 'iwr', 'sirius'), 'right': ('mile', 'sirius')}
+    assisted = {'episodes': 0, 'succeeded': 0}
+    tasks = {task: {'assisted': assisted, 'methods': {name: [point] for name in names}} for task, names in shown.items()}
+    colours = {}
+    for task, names in shown.items():
+        axes = Figure().subplots()
+        figures._curves({'tasks': tasks}, 'iteration', axes, task)
+        handles, labels = axes.get_legend_handles_labels()
+        assert set(labels) == set(names)
+        colours[task] = {label: handle.lines[0].get_color() for handle, label in zip(handles, labels, strict=True)}
+    assert colours['right'].items() < colours['left'].items()
+    assert len(set(colours['left'].values())) == 3
