@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mile_learner.bench.calibration import FLOOR_FREE, HumanParts, agreement_floor, make_human, sigma_for
-from mile_learner.bench.humans import GATES, DelayedGate, HumanConfig, HumanPolicy, ProbitGate, SimulatedHuman, Situation, ValueGate
+from mile_learner.bench.humans import (
+    GATES,
+    DelayedGate,
+    Hold,
+    HoldingGate,
+    HumanConfig,
+    HumanPolicy,
+    ProbitGate,
+    SimulatedHuman,
+    Situation,
+    ValueGate,
+)
 from mile_learner.bench.tasks import Task, get_task
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
@@ -111,7 +122,7 @@ def _runs(decisions: list[bool]) -> list[int]:
 
 def _delayed(off: list[float], *, reaction: int, minimum_hold: int) -> list[bool]:
     """A delayed human without memory, dial 1, watching a robot that is off by these distances."""
-    gate = DelayedGate(threshold=1.0, reaction=reaction, minimum_hold=minimum_hold, memory=0.0, worth=None)
+    gate = DelayedGate(Hold(reaction=reaction, minimum=minimum_hold), threshold=1.0, memory=0.0, worth=None)
     gate.begin(1)
     zero = np.zeros((1, 1), np.float32)
     return [bool(gate.decide(Situation(np.array([0]), zero, np.array([[x]], np.float32), zero, np.zeros(1)))[0]) for x in off]
@@ -139,6 +150,34 @@ def test_delayed_human_properties(off: list[float], reaction: int, minimum_hold:
     for onset in onsets:
         assert onset >= reaction + 1
         assert off[onset - reaction - 1] > 1.0, 'a takeover is caused by what was seen before the reaction time'
+
+
+def test_probability_at_a_lower_cost_is_that_of_a_smaller_c_and_sigma() -> None:
+    task = get_task(CONTINUOUS)
+    now, mental, human = _situation(task, 20), _bundle(task), HumanPolicy(0.3, None)
+    cheap = ProbitGate(mental, human, c=6.0, sigma=4.0).probability(now.stacked, now.expert_action, cost=0.5)
+    np.testing.assert_allclose(cheap, ProbitGate(mental, human, c=3.0, sigma=2.0).probability(now.stacked, now.expert_action), rtol=1e-5)
+    assert (cheap > ProbitGate(mental, human, c=6.0, sigma=4.0).probability(now.stacked, now.expert_action)).all()
+
+
+def test_holding_human_takes_control_late_and_keeps_it_while_it_would_at_a_lower_cost() -> None:
+    task = get_task(CONTINUOUS)
+    mental, stacked = _bundle(task), np.zeros((1, task.input_dim), np.float32)
+    with torch.no_grad():
+        expected, log_std = (x.numpy() for x in mental.policy(torch.from_numpy(stacked)))
+    near, far = expected, expected + 10.0
+    probit = ProbitGate(mental, HumanPolicy(float(np.exp(log_std).max()), None), c=6.0, sigma=0.5)
+    gate = HoldingGate(probit, Hold(reaction=2, minimum=5), cost=0.7, release=0.1)
+    assert probit.probability(stacked, far)[0] > 0.99
+    assert probit.probability(stacked, near, cost=0.7)[0] < 0.1
+    gate.begin(1)
+    meant = [near] * 3 + [far] * 10 + [near] * 5
+    taken = [bool(gate.decide(Situation(np.array([0]), stacked, near, action, np.array([0.5])))[0]) for action in meant]
+    assert taken == [False] * 5 + [True] * 8 + [False] * 5
+    gate.begin(1)
+    meant = [far] + [near] * 10
+    taken = [bool(gate.decide(Situation(np.array([0]), stacked, near, action, np.array([0.5])))[0]) for action in meant]
+    assert taken == [False] * 2 + [True] * 5 + [False] * 4, 'what was decided is carried out, and for the least time'
 
 
 @pytest.mark.parametrize('gate', GATES)

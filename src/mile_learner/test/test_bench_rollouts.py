@@ -40,7 +40,7 @@ def test_lockstep_gives_the_episodes_of_a_loop(prepared: Prepared) -> None:
 @pytest.mark.slow
 def test_processes_give_the_episodes_of_a_loop(prepared: Prepared) -> None:
     seen: list[int] = []
-    starts, human = prepared.starts['test'], prepared.human('delayed')
+    starts, human = prepared.starts['test'], prepared.human('delayed', prepared.initial)
     with RolloutPool(2) as pool:
         found = pool.run('point', starts, bundle=prepared.initial, expert=prepared.expert, supervisor=human, batch=3, progress=seen.append)
     _same(_play(prepared, batch=1), found)
@@ -48,13 +48,14 @@ def test_processes_give_the_episodes_of_a_loop(prepared: Prepared) -> None:
 
 
 def _play(prepared: Prepared, *, batch: int) -> list[Episode]:
-    human = prepared.human('delayed')
+    human = prepared.human('delayed', prepared.initial)
     starts = prepared.starts['test']
     return list(run_episodes(prepared.task, starts, bundle=prepared.initial, expert=prepared.expert, supervisor=human, batch=batch))
 
 
 def test_training_data_of_episodes(prepared: Prepared) -> None:
-    episodes = prepared.play(prepared.starts['train'][:4], bundle=prepared.initial, supervisor=prepared.human('as_published'))
+    robot = prepared.initial
+    episodes = prepared.play(prepared.starts['train'][:4], bundle=robot, supervisor=prepared.human('as_published', robot))
     data = to_data(prepared.task, episodes, iteration=2, first=10)
     assert len(data) == sum(len(e.reward) for e in episodes)
     assert data.intervening.any()

@@ -72,6 +72,29 @@ def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
     assert again['humans'] == account['humans']
 
 
+def test_a_preparation_from_before_there_was_a_gate_is_completed(toy_task: str) -> None:
+    from bench_toy import TINY
+
+    prepared = prepare(toy_task, 0, TINY)
+    before = prepared.account()
+    account = {**before, 'humans': {gate: dial for gate, dial in before['humans'].items() if gate != 'holding'}}
+    (prepared.folder / 'account.json').write_text(json.dumps(account))
+    (prepared.folder / 'human_holding.json').unlink()
+    assert prepare(toy_task, 0, TINY).account() == before
+
+
+@pytest.mark.parametrize(('gate', 'follows'), [('as_published', False), ('informed', True), ('holding', True)])
+def test_whose_mental_model_follows_the_robot(toy_task: str, gate: str, follows: bool) -> None:
+    from bench_toy import TINY
+
+    prepared = prepare(toy_task, 0, TINY)
+    starts = prepared.starts['train'][:4]
+    robots = [prepared.bundle(gate), prepare(toy_task, 1, TINY).bundle(gate)]
+    seen = [prepared.play(starts, bundle=robots[0], supervisor=prepared.human(gate, robot)) for robot in robots]
+    same = all(np.array_equal(one.intervening, other.intervening) for one, other in zip(*seen, strict=True))
+    assert same != follows
+
+
 def test_an_interrupted_preparation_goes_on(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench_toy import TINY
 

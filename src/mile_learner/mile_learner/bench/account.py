@@ -12,7 +12,7 @@ _DIFFERENCES = """\
 | expert | SAC (Meta-World), DQN (LunarLander) | the environment's own scripted controller, with a noisy hand |
 | initial policy | a suboptimal SAC or DQN, success not stated | clone of an expert with a systematic wrong belief |
 | human's policy in Eq. 2 | the expert's own distribution | Gaussian around the expert's action; discrete: a clone of the expert |
-| mental model of the human | clone of 100 rollouts of the initial policy | the same, with the number of rollouts above |
+| mental model of the human | clone of 100 rollouts of the initial policy | the same (informed, holding: the policy that flies) |
 | c, sigma of the human | Table I | bisected on pilot episodes with interventions to the wanted rate, sigma by the gate's floor |
 | episodes | at most 1000 steps | Meta-World ends at 500 |
 | observation (Meta-World) | four stacked states | the same without Meta-World's own repetition of the previous frame |

@@ -13,7 +13,18 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
-from mile_learner.bench.humans import DelayedGate, Gate, HumanConfig, HumanPolicy, ProbitGate, SimulatedHuman, ValueGate
+from mile_learner.bench.humans import (
+    PROBIT_GATES,
+    DelayedGate,
+    Gate,
+    Hold,
+    HoldingGate,
+    HumanConfig,
+    HumanPolicy,
+    ProbitGate,
+    SimulatedHuman,
+    ValueGate,
+)
 from mile_learner.bench.rollouts import run_episodes
 from mile_learner.bench.tasks import Task
 from mile_learner.bundle import Bundle
@@ -22,8 +33,8 @@ from mile_learner.intervention import discrete_log_classes, probability_floor
 
 FLOOR_FREE = 0.02
 HIGHEST_RATE = 0.3
-_DIALS = {'as_published': (2.5, 1e5), 'floor_free': (2.5, 1e5), 'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0)}
-_DISCRETE_DIALS = {'as_published': (0.1, 20.0), 'floor_free': (0.1, 20.0), 'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 20.0)}
+_DIALS = {'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0), **dict.fromkeys(PROBIT_GATES, (2.5, 1e5))}
+_DISCRETE_DIALS = {'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 20.0), **dict.fromkeys(PROBIT_GATES, (0.1, 20.0))}
 _SMALLEST = 1e-2
 
 
@@ -32,7 +43,7 @@ class HumanParts:
     """What a human consists of beside its gate.
 
     Attributes:
-        mental: its mental model of the initial policy, as a bundle's policy.
+        mental: its mental model of the robot, as a bundle's policy.
         clone: of the expert, where actions are discrete; else None.
     """
 
@@ -77,7 +88,7 @@ def agreement_floor(task: Task, c: float, sigma: float) -> float:
 
 def sigma_for(task: Task, config: HumanConfig, c: float) -> float:
     """The scale of the CDF that belongs to a cost c: by the gate's floor, and not more than the paper's ratio."""
-    ceiling = FLOOR_FREE if config.gate == 'floor_free' else config.rate / 2
+    ceiling = {'floor_free': FLOOR_FREE, 'holding': FLOOR_FREE / config.minimum_hold}.get(config.gate, config.rate / 2)
     widest = task.cdf_ratio * c
     smallest = _SMALLEST * c
     if agreement_floor(task, c, widest) <= ceiling:
@@ -92,14 +103,15 @@ def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, 
     """The human with its dial set; everything random in it follows from `seed`."""
     actions = task.action_dim if task.discrete else None
     policy = HumanPolicy(config.std, parts.clone)
+    hold = Hold(reaction=config.reaction, minimum=config.minimum_hold)
     gate: Gate
     if config.gate == 'q_threshold':
         gate = ValueGate(policy, threshold=dial, certainty=config.certainty, hold=config.hold)
     elif config.gate == 'delayed':
-        worth = policy if task.discrete else None
-        gate = DelayedGate(threshold=dial, reaction=config.reaction, minimum_hold=config.minimum_hold, memory=config.memory, worth=worth)
+        gate = DelayedGate(hold, threshold=dial, memory=config.memory, worth=policy if task.discrete else None)
     else:
-        gate = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
+        probit = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
+        gate = HoldingGate(probit, hold, cost=config.hold_cost, release=config.release) if config.gate == 'holding' else probit
     return SimulatedHuman(gate, std=config.std, slip=config.slip, actions=actions, seed=seed)
 
 
@@ -150,7 +162,7 @@ def calibrate_human(
         msg = f'{task.name}, {config.gate}: intervention rates {rates}, expected one below {HIGHEST_RATE}; take a better initial policy'
         raise LearnerError(msg)
     dial, rate, success = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
-    probit = config.gate in ('as_published', 'floor_free')
+    probit = config.gate in PROBIT_GATES
     sigma = sigma_for(task, config, dial) if probit else None
     return Dial(
         gate=config.gate,

@@ -93,7 +93,7 @@ def _collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, itera
     if iteration == 1:
         episodes = _first_episodes(prepared.folder, cell.task, cell.seed, prepared.config, cell.human, tuple(starts))
     else:
-        episodes = prepared.play(starts, bundle=bundle, supervisor=prepared.human(cell.human))
+        episodes = prepared.play(starts, bundle=bundle, supervisor=prepared.human(cell.human, bundle))
     for episode in episodes:
         sink({'kind': 'collect', 'iteration': iteration, **episode.record()})
     return to_data(prepared.task, episodes, iteration=iteration, first=cell.demonstrations + (iteration - 1) * count)
@@ -110,7 +110,8 @@ def _first_episodes(
 ) -> list[Episode]:
     """What the first iteration collects: the initial policy flies, so it is the same for every method; such cells follow each other."""
     prepared = prepare(task, seed, preparation)
-    return prepared.play(list(starts), bundle=prepared.bundle(human), supervisor=prepared.human(human))
+    initial = prepared.bundle(human)
+    return prepared.play(list(starts), bundle=initial, supervisor=prepared.human(human, initial))
 
 
 def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:

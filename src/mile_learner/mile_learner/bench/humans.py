@@ -3,6 +3,10 @@
 * as_published: per step with probability p(nu=1|s) of Eq. 2; dial: c. sigma / c is that of the paper's Table I, or less where that alone
   would give half the wanted rate even if robot and human agreed (with Table I's values that floor lies between 0.20 and 0.33).
 * floor_free: the same with so small a sigma that p <= 0.02 where robot and human agree; dial: c.
+* informed: as_published by somebody who knows the robot: the mental model is the policy that flies, iteration after iteration. That of
+  as_published stays the initial policy's, as in the authors' code.
+* holding: informed, with what a person does and Eq. 2 leaves out: a reaction time, a least time, and control is kept as long as it would
+  be taken at a lower cost (as by the operator of the simulated deployments); sigma so small that few holds begin without need; dial: c.
 * q_threshold: RLIF's rule; when the expert's action is worth more than the robot's by the dial, it takes over with probability 0.95, else
   with 0.05, and holds; dial: difference of action values. RLIF takes them from an expert trained by reinforcement learning. Here the
   experts are scripted, and fitting Q to their episodes could not rank single actions (it preferred the expert's action to a random one on
@@ -29,7 +33,11 @@ from mile_learner.config import Config, option
 from mile_learner.policy import Gaussian
 from mile_learner.step import Array
 
-GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed')
+GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed', 'informed', 'holding')
+PROBIT_GATES = ('as_published', 'floor_free', 'informed', 'holding')
+"""Whose decision is a draw from Eq. 2, with a c and a sigma that a learner can be told."""
+INFORMED_GATES = ('informed', 'holding')
+"""Whose mental model is the policy that flies."""
 _NODES = 32
 
 
@@ -43,8 +51,10 @@ class HumanConfig(Config):
     rate: float = option(0.2, doc='fraction of the steps that are to be interventions, to which the dial is calibrated', gt=0.0, lt=0.3)
     hold: int = option(4, doc='q_threshold: steps for which it keeps control after its decision (RLIF: 4)', ge=1)
     certainty: float = option(0.95, doc='q_threshold: probability of acting on its judgement (RLIF: 0.95)', gt=0.5, le=1.0)
-    reaction: int = option(3, doc='delayed: steps between noticing and acting', ge=0)
-    minimum_hold: int = option(10, doc='delayed: least steps for which it keeps control', ge=1)
+    reaction: int = option(3, doc='delayed, holding: steps between noticing and acting', ge=0)
+    minimum_hold: int = option(10, doc='delayed, holding: least steps for which it keeps control', ge=1)
+    hold_cost: float = option(0.7, doc='holding: cost of keeping control, and its scale, as a fraction of c and sigma', gt=0.0, le=1.0)
+    release: float = option(0.1, doc='holding: hands back when it would keep control with less than this probability', ge=0.0, le=1.0)
     memory: float = option(0.8, doc='delayed: weight of the past in its running judgement', ge=0.0, lt=1.0)
 
 
@@ -174,18 +184,59 @@ class ProbitGate:
         """One Bernoulli draw per episode."""
         return now.uniform < self.probability(now.stacked, now.expert_action)
 
-    def probability(self, stacked: Array, expert_action: Array) -> NDArray[np.float64]:
-        """p(nu=1|s), (n,)."""
+    def probability(self, stacked: Array, expert_action: Array, *, cost: float = 1.0) -> NDArray[np.float64]:
+        """p(nu=1|s), (n,), with c and sigma times `cost`."""
+        c, sigma = cost * self._c, cost * self._sigma
         with torch.inference_mode():
             inputs = torch.from_numpy(stacked)
             expected = self._mental.policy(inputs)
             if self._human.clone is None:
                 mean = torch.from_numpy(expert_action)
                 human = Gaussian(mean, torch.full_like(mean, np.log(self._human.std)))
-                log_p, _ = human.log_intervention_probability(expected, self._c, self._sigma, nodes=_NODES)
+                log_p, _ = human.log_intervention_probability(expected, c, sigma, nodes=_NODES)
             else:
-                log_p, _ = self._human.clone.policy(inputs).log_intervention_probability(expected, self._c, self._sigma)
+                log_p, _ = self._human.clone.policy(inputs).log_intervention_probability(expected, c, sigma)
             return np.asarray(log_p.exp().numpy())
+
+
+class Hold:
+    """Who holds control in a batch: taken a reaction time after it is first wanted, kept for a least time, and then while it is kept."""
+
+    def __init__(self, *, reaction: int, minimum: int) -> None:
+        self._reaction, self._minimum = reaction, minimum
+        self.begin(0)
+
+    def begin(self, count: int) -> None:
+        """Nobody wants or holds control."""
+        self._waited = np.full(count, -1)
+        self._held = np.zeros(count, dtype=int)
+
+    def advance(self, rows: NDArray[np.int64], wants: NDArray[np.bool_], keeps: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """One step of the episodes `rows`: whether each of them is held, (n,)."""
+        waited, held = self._waited[rows], self._held[rows]
+        waited = np.where((held == 0) & ((waited >= 0) | wants), waited + 1, -1)
+        starts = waited >= self._reaction
+        stays = (held > 0) & ((held < self._minimum) | keeps)
+        held = np.where(starts, 1, np.where(stays, held + 1, 0))
+        self._waited[rows] = np.where(starts, -1, waited)
+        self._held[rows] = held
+        return np.asarray(held > 0)
+
+
+class HoldingGate:
+    """Eq. 2 says when control is wanted, and at a lower cost for how long it is kept."""
+
+    def __init__(self, probit: ProbitGate, hold: Hold, *, cost: float, release: float) -> None:
+        self._probit, self._hold, self._cost, self._release = probit, hold, cost, release
+
+    def begin(self, count: int) -> None:
+        """Nobody holds control."""
+        self._hold.begin(count)
+
+    def decide(self, now: Situation) -> NDArray[np.bool_]:
+        """One Bernoulli draw per episode that is not held, and the hold."""
+        keeps = self._probit.probability(now.stacked, now.expert_action, cost=self._cost) >= self._release
+        return self._hold.advance(now.rows, self._probit.decide(now), keeps)
 
 
 class ValueGate:
@@ -219,36 +270,22 @@ class DelayedGate:
     `worth` says (that two actions differ says little where both would do).
     """
 
-    def __init__(self, *, threshold: float, reaction: int, minimum_hold: int, memory: float, worth: HumanPolicy | None) -> None:
-        self._threshold, self._reaction, self._minimum_hold, self._memory, self._worth = (
-            threshold,
-            reaction,
-            minimum_hold,
-            memory,
-            worth,
-        )
+    def __init__(self, hold: Hold, *, threshold: float, memory: float, worth: HumanPolicy | None) -> None:
+        self._hold, self._threshold, self._memory, self._worth = hold, threshold, memory, worth
         self.begin(0)
 
     def begin(self, count: int) -> None:
         """The human has seen nothing yet."""
         self._judgement = np.zeros(count)
-        self._waited = np.full(count, -1)
-        self._held = np.zeros(count, dtype=int)
+        self._hold.begin(count)
 
     def decide(self, now: Situation) -> NDArray[np.bool_]:
         """Judges what the robot did up to the step before, then updates the judgement."""
-        rows = now.rows
-        judgement, waited, held = self._judgement[rows], self._waited[rows], self._held[rows]
-        noticed = (waited >= 0) | (judgement > self._threshold)
-        waited = np.where((held == 0) & noticed, waited + 1, -1)
-        starts = waited >= self._reaction
-        stays = (held > 0) & ((held < self._minimum_hold) | (judgement > self._threshold / 2))
-        held = np.where(starts, 1, np.where(stays, held + 1, 0))
-        self._waited[rows] = np.where(starts, -1, waited)
-        self._held[rows] = held
+        judgement = self._judgement[now.rows]
+        held = self._hold.advance(now.rows, judgement > self._threshold, judgement > self._threshold / 2)
         if self._worth is None:
             off = np.linalg.norm(now.robot_action - now.expert_action, axis=1)
         else:
             off = self._worth.log_ratio(now.stacked, now.expert_action, now.robot_action).clip(0.0)
-        self._judgement[rows] = self._memory * judgement + (1 - self._memory) * off
-        return np.asarray(held > 0)
+        self._judgement[now.rows] = self._memory * judgement + (1 - self._memory) * off
+        return held

@@ -26,7 +26,7 @@ import torch
 
 from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
-from mile_learner.bench.humans import GATES, Always, HumanConfig, SimulatedHuman, Turns
+from mile_learner.bench.humans import GATES, INFORMED_GATES, Always, HumanConfig, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
 from mile_learner.bench.tasks import Expert, Task, get_task
 from mile_learner.bundle import Bundle, Manifest
@@ -174,15 +174,17 @@ class Prepared:
             self._note(f'human {gate}')
             rng = np.random.default_rng(self.seed_of(7))
             starts = (rng.integers(10**6, size=self.config.pilots) + 4 * 10**8).tolist()
-            config, parts = self.human_config(gate), HumanParts(self.mental, self.clone)
+            config, parts = self.human_config(gate), self._parts(gate, self.initial)
             dial = calibrate_human(self.task, config, parts, self.initial, starts, seed=self.seed_of(8), trials=self.config.trials)
             self._write_json(path, dataclasses.asdict(dial))
         return Dial(**json.loads(path.read_text(encoding='utf-8')))
 
-    def human(self, gate: str) -> SimulatedHuman:
-        """The simulated human with that gate, calibrated."""
-        config, parts = self.human_config(gate), HumanParts(self.mental, self.clone)
-        return make_human(self.task, config, parts, self.dial(gate).dial, seed=self.seed_of(9))
+    def human(self, gate: str, robot: Bundle) -> SimulatedHuman:
+        """The simulated human with that gate, calibrated, who watches `robot`."""
+        return make_human(self.task, self.human_config(gate), self._parts(gate, robot), self.dial(gate).dial, seed=self.seed_of(9))
+
+    def _parts(self, gate: str, robot: Bundle) -> HumanParts:
+        return HumanParts(robot if gate in INFORMED_GATES else self.mental, self.clone)
 
     def bundle(self, gate: str) -> Bundle:
         """The initial policy with c and sigma: the human's own where its gate is Eq. 2, else those of as_published."""
@@ -204,8 +206,7 @@ class Prepared:
 
     def account(self) -> dict[str, Any]:
         """How every part was made, with hashes; making what is missing."""
-        path = self.folder / 'account.json'
-        if not path.is_file():
+        if not is_whole(self.folder):
             account = {
                 'task': self.task.name,
                 'seed': self.seed,
@@ -217,11 +218,11 @@ class Prepared:
                 'initial': dict(self.initial.manifest.metrics),
                 'humans': {gate: dataclasses.asdict(self.dial(gate)) for gate in GATES},
             }
-            files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith('.'))
+            files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith(('.', 'account.')))
             account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
             write_atomically(self.folder / 'account.md', account_text(account).encode())
-            self._write_json(path, account)
-        return dict(json.loads(path.read_text(encoding='utf-8')))
+            self._write_json(self.folder / 'account.json', account)
+        return dict(json.loads((self.folder / 'account.json').read_text(encoding='utf-8')))
 
     def _search_initial(self) -> Bundle:
         """Bisect the size of the teacher's error until its clone succeeds as rarely as wanted."""
@@ -288,6 +289,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a preparation lacks nothing; one that was made before there was a gate lacks its human."""
+    path = folder / 'account.json'
+    return path.is_file() and set(GATES) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
+
+
 def silent(text: str) -> None:
     """Nobody is watching."""
 
@@ -296,7 +303,7 @@ def prepare(task: str, seed: int, config: PrepareConfig, *, note: Note = silent)
     """Make what is missing of a preparation, and return it; `note` is called with the name of each part that is made."""
     folder = prepared_path(task, seed, config)
     prepared = Prepared(get_task(task), seed, config, folder, note)
-    if not (folder / 'account.json').is_file():
+    if not is_whole(folder):
         with locked(folder):
             prepared.account()
     return prepared

@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mile_learner.bench.cells import Record, RunOptions, run_cell
-from mile_learner.bench.prepare import PrepareConfig, parts_done, parts_of, prepare, prepared_path
+from mile_learner.bench.prepare import PrepareConfig, is_whole, parts_done, parts_of, prepare, prepared_path
 from mile_learner.bench.rollouts import start_worker
 from mile_learner.bench.suites import SUITES, Cell, planned_episodes
 from mile_learner.bench.tasks import TASKS, check_names
@@ -55,7 +55,7 @@ def prepare_all(
     pairs = [(task, seed) for seed in seeds for task in tasks]
     folders = [prepared_path(task, seed, config) for task, seed in pairs]
     jobs = [PrepareJob(task, seed, config, dict(TASKS)) for task, seed in pairs]
-    missing = [job for job, folder in zip(jobs, folders, strict=True) if not (folder / 'account.json').is_file()]
+    missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder)]
     failed: dict[tuple[str, int], str] = {}
     with tqdm(total=sum(len(parts_of(task)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
         for result in on_processes(prepare_job, missing, workers):
