@@ -17,10 +17,10 @@ import pytest
 
 from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
-from mile_learner.bench.prepare import prepare, prepared_path
+from mile_learner.bench.prepare import gates_for, prepare
 from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
-from mile_learner.bench.run import prepare_all, run_comparison
+from mile_learner.bench.run import Job, prepare_all, run_comparison, run_job
 from mile_learner.bench.suites import SUITES, Cell, cells_of, parse_method, suite_named
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
@@ -48,72 +48,6 @@ def _run(out: Path, cells: Sequence[Cell], options: RunOptions = OPTIONS) -> lis
     return run_comparison(out, cells, options, TINY, workers=1, progress=False)
 
 
-def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
-    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bench_toy import TINY
-
-    prepared = prepare(toy_task, 0, TINY)
-    account = prepared.account()
-    assert 0.1 <= account['initial']['success'] <= 0.4
-    assert account['expert']['success'] >= 0.8
-    for gate, dial in account['humans'].items():
-        assert dial['rate'] < 0.3, gate
-    starts = prepared.starts
-    assert len({*starts['train'], *starts['tune'], *starts['test']}) == TINY.train + TINY.tune + TINY.test
-    assert prepare(toy_task, 1, TINY).starts['test'] == starts['test']
-    assert not set(prepare(toy_task, 1, TINY).starts['train']) & set(starts['train'])
-    assert 'differs from the paper' in (prepared.folder / 'account.md').read_text()
-    monkeypatch.setenv('MILE_HOME', str(tmp_path))
-    again = prepare(toy_task, 0, TINY).account()
-    weights = [name for name in account['sha256'] if name.endswith('safetensors')]
-    assert weights
-    assert [again['sha256'][name] for name in weights] == [account['sha256'][name] for name in weights]
-    assert again['humans'] == account['humans']
-
-
-def test_a_preparation_from_before_there_was_a_gate_is_completed(toy_task: str) -> None:
-    from bench_toy import TINY
-
-    prepared = prepare(toy_task, 0, TINY)
-    before = prepared.account()
-    account = {**before, 'humans': {gate: dial for gate, dial in before['humans'].items() if gate != 'holding'}}
-    (prepared.folder / 'account.json').write_text(json.dumps(account))
-    (prepared.folder / 'human_holding.json').unlink()
-    assert prepare(toy_task, 0, TINY).account() == before
-
-
-@pytest.mark.parametrize(('gate', 'follows'), [('as_published', False), ('informed', True), ('holding', True)])
-def test_whose_mental_model_follows_the_robot(toy_task: str, gate: str, follows: bool) -> None:
-    from bench_toy import TINY
-
-    prepared = prepare(toy_task, 0, TINY)
-    starts = prepared.starts['train'][:4]
-    robots = [prepared.bundle(gate), prepare(toy_task, 1, TINY).bundle(gate)]
-    seen = [prepared.play(starts, bundle=robots[0], supervisor=prepared.human(gate, robot)) for robot in robots]
-    same = all(np.array_equal(one.intervening, other.intervening) for one, other in zip(*seen, strict=True))
-    assert same != follows
-
-
-def test_an_interrupted_preparation_goes_on(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench_toy import TINY
-
-    monkeypatch.setenv('MILE_HOME', str(tmp_path))
-
-    def interrupt(part: str) -> None:
-        if part.startswith('human'):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare(toy_task, 0, TINY, note=interrupt)
-    made = prepared_path(toy_task, 0, TINY) / 'initial' / 'manifest.json'
-    before = made.stat().st_mtime_ns
-    notes: list[str] = []
-    prepare(toy_task, 0, TINY, note=notes.append)
-    assert made.stat().st_mtime_ns == before
-    assert not any(note.startswith('initial') for note in notes)
-
-
 def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> None:
     methods = ('shift', 'shift[shift=0.5]')
     assert _run(tmp_path, _cells(own_method, methods=methods)) == []
@@ -125,6 +59,16 @@ def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> Non
         assert len(starts) == 1
     same = [results['shift', human, 0].score(1) for human in HUMANS]
     assert same == [results['no_training', 'nobody', 0].score(0)] * 2, 'a method that changes nothing scores what the initial policy does'
+
+
+def test_a_single_worker_shows_every_episode_as_it_comes(own_method: str, tmp_path: Path) -> None:
+    from bench_toy import TINY
+
+    cell = next(cell for cell in _cells(own_method) if cell.method == 'shift')
+    part, seen = tmp_path / 'part', list[int]()
+    _, records = run_job(Job(cell, OPTIONS, TINY, {}, str(part)), lambda: seen.append(len(part.read_text().splitlines())))
+    assert not isinstance(records, str)
+    assert seen == list(range(1, len(records) + 1))
 
 
 def test_a_killed_comparison_resumes_and_others_options_are_refused(own_method: str, tmp_path: Path) -> None:
@@ -225,7 +169,7 @@ def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) ->
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
     for out, workers in ((tmp_path / 'one', 1), (tmp_path / 'two', 2)):
-        assert prepare_all([toy_task], [0], TINY, workers=workers, progress=False)[1] == {}
+        assert prepare_all([toy_task], [0], TINY, gates=gates_for(HUMANS), workers=workers, progress=False)[1] == {}
         assert run_comparison(out, cells, OPTIONS, TINY, workers=workers, progress=False) == []
     for path in (tmp_path / 'one' / 'cells').iterdir():
         one, two = (

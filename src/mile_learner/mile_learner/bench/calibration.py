@@ -34,7 +34,12 @@ from mile_learner.intervention import discrete_log_classes, probability_floor
 FLOOR_FREE = 0.02
 HIGHEST_RATE = 0.3
 _DIALS = {'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0), **dict.fromkeys(PROBIT_GATES, (2.5, 1e5))}
-_DISCRETE_DIALS = {'q_threshold': (1e-2, 20.0), 'delayed': (1e-2, 20.0), **dict.fromkeys(PROBIT_GATES, (0.1, 20.0))}
+_DISCRETE_DIALS = {
+    'q_threshold': (1e-2, 20.0),
+    'delayed': (1e-2, 20.0),
+    **dict.fromkeys(PROBIT_GATES, (0.1, 20.0)),
+    'holding': (0.1, 100.0),
+}
 _SMALLEST = 1e-2
 
 

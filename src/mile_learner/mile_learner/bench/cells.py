@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mile_learner.bench.prediction import PREDICTORS, rate_predictions
-from mile_learner.bench.prepare import PrepareConfig, Prepared, prepare
+from mile_learner.bench.prepare import PrepareConfig, Prepared, gates_for, prepare
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bundle import Bundle
@@ -49,7 +49,7 @@ class RunOptions(Config):
 
 def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: Sink) -> None:
     """Run one cell; `sink` is given every record as it comes."""
-    prepared = prepare(cell.task, cell.seed, preparation)
+    prepared = prepare(cell.task, cell.seed, preparation, gates=gates_for([cell.human]))
     suite = SUITES[cell.suite]
     tests = prepared.starts[options.starts][: options.test]
     sink({'kind': 'cell', **dataclasses.asdict(cell), 'prepared': prepared.folder.name, 'options': options.to_mapping()})
@@ -109,7 +109,7 @@ def _first_episodes(
     starts: tuple[int, ...],
 ) -> list[Episode]:
     """What the first iteration collects: the initial policy flies, so it is the same for every method; such cells follow each other."""
-    prepared = prepare(task, seed, preparation)
+    prepared = prepare(task, seed, preparation, gates=gates_for([human]))
     initial = prepared.bundle(human)
     return prepared.play(list(starts), bundle=initial, supervisor=prepared.human(human, initial))
 

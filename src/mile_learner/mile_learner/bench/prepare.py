@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,15 +82,26 @@ def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     return bench_home() / f'{task}-{seed}-{digest[:10]}'
 
 
-def parts_of(task: str) -> list[str]:
-    """The files and folders of a whole preparation."""
+def parts_of(task: str, gates: Collection[str]) -> list[str]:
+    """The files and folders of a preparation with these humans."""
     human = ['human'] if get_task(task).discrete else []
-    return ['starts.json', 'expert.json', 'initial', 'mental', *human, *(f'human_{gate}.json' for gate in GATES), 'account.json']
+    return ['starts.json', 'expert.json', 'initial', 'mental', *human, *(f'human_{gate}.json' for gate in gates), 'account.json']
 
 
-def parts_done(folder: Path, task: str) -> int:
+def parts_done(folder: Path, task: str, gates: Collection[str]) -> int:
     """How many of them are there."""
-    return sum((folder / part).exists() for part in parts_of(task))
+    return sum((folder / part).exists() for part in parts_of(task, gates))
+
+
+def is_whole(folder: Path, gates: Collection[str]) -> bool:
+    """Whether a preparation lacks none of these humans."""
+    path = folder / 'account.json'
+    return path.is_file() and set(gates) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
+
+
+def gates_for(humans: Iterable[str]) -> list[str]:
+    """What has to be prepared for these humans: `as_published` too, whose c and sigma are told where a gate has none of its own."""
+    return [gate for gate in GATES if gate in ('as_published', *humans)]
 
 
 class Prepared:
@@ -204,9 +215,10 @@ class Prepared:
         """Episodes of this task from these start states."""
         return list(run_episodes(self.task, starts, bundle=bundle, expert=expert or self.expert, supervisor=supervisor))
 
-    def account(self) -> dict[str, Any]:
-        """How every part was made, with hashes; making what is missing."""
-        if not is_whole(self.folder):
+    def account(self, gates: Collection[str] = ()) -> dict[str, Any]:
+        """How every part was made, with hashes; making what is missing of the parts and of these humans."""
+        path = self.folder / 'account.json'
+        if not is_whole(self.folder, gates):
             account = {
                 'task': self.task.name,
                 'seed': self.seed,
@@ -216,13 +228,17 @@ class Prepared:
                 'starts': {name: len(states) for name, states in self.starts.items()},
                 'expert': self.expert_result,
                 'initial': dict(self.initial.manifest.metrics),
-                'humans': {gate: dataclasses.asdict(self.dial(gate)) for gate in GATES},
+                'humans': {
+                    gate: dataclasses.asdict(self.dial(gate))
+                    for gate in GATES
+                    if gate in gates or (self.folder / f'human_{gate}.json').is_file()
+                },
             }
             files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith(('.', 'account.')))
             account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
             write_atomically(self.folder / 'account.md', account_text(account).encode())
-            self._write_json(self.folder / 'account.json', account)
-        return dict(json.loads((self.folder / 'account.json').read_text(encoding='utf-8')))
+            self._write_json(path, account)
+        return dict(json.loads(path.read_text(encoding='utf-8')))
 
     def _search_initial(self) -> Bundle:
         """Bisect the size of the teacher's error until its clone succeeds as rarely as wanted."""
@@ -289,21 +305,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a preparation lacks nothing; one that was made before there was a gate lacks its human."""
-    path = folder / 'account.json'
-    return path.is_file() and set(GATES) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
-
-
 def silent(text: str) -> None:
     """Nobody is watching."""
 
 
-def prepare(task: str, seed: int, config: PrepareConfig, *, note: Note = silent) -> Prepared:
-    """Make what is missing of a preparation, and return it; `note` is called with the name of each part that is made."""
+def prepare(task: str, seed: int, config: PrepareConfig, *, gates: Collection[str] = GATES, note: Note = silent) -> Prepared:
+    """Make what is missing of a preparation with these humans, and return it; `note` is called with the name of each part that is made."""
     folder = prepared_path(task, seed, config)
     prepared = Prepared(get_task(task), seed, config, folder, note)
-    if not is_whole(folder):
+    if not is_whole(folder, gates):
         with locked(folder):
-            prepared.account()
+            prepared.account(gates)
     return prepared

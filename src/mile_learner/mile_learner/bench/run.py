@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mile_learner.bench.cells import Record, RunOptions, run_cell
-from mile_learner.bench.prepare import PrepareConfig, is_whole, parts_done, parts_of, prepare, prepared_path
+from mile_learner.bench.prepare import Note, PrepareConfig, is_whole, parts_done, parts_of, prepare, prepared_path, silent
 from mile_learner.bench.rollouts import start_worker
 from mile_learner.bench.suites import SUITES, Cell, planned_episodes
 from mile_learner.bench.tasks import TASKS, check_names
@@ -37,13 +37,14 @@ class PrepareJob:
     task: str
     seed: int
     config: PrepareConfig
+    gates: Sequence[str]
     tasks: dict[str, str]
 
 
 def prepare_all(
-    tasks: Sequence[str], seeds: Iterable[int], config: PrepareConfig, *, workers: int, progress: bool = True
+    tasks: Sequence[str], seeds: Iterable[int], config: PrepareConfig, *, gates: Sequence[str], workers: int, progress: bool = True
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, int], str]]:
-    """Prepare every task and seed, with a progress bar on standard error.
+    """Prepare every task and seed with these humans, with a progress bar on standard error.
 
     Returns:
         The accounts, with their folders; and why a task and seed could not be prepared.
@@ -54,24 +55,29 @@ def prepare_all(
     check_names(tasks, tuple(TASKS), 'task')
     pairs = [(task, seed) for seed in seeds for task in tasks]
     folders = [prepared_path(task, seed, config) for task, seed in pairs]
-    jobs = [PrepareJob(task, seed, config, dict(TASKS)) for task, seed in pairs]
-    missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder)]
+    jobs = [PrepareJob(task, seed, config, gates, dict(TASKS)) for task, seed in pairs]
+    missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, gates)]
     failed: dict[tuple[str, int], str] = {}
-    with tqdm(total=sum(len(parts_of(task)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
-        for result in on_processes(prepare_job, missing, workers):
+    with tqdm(total=sum(len(parts_of(task, gates)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
+
+        def show(_: str = '') -> None:
+            bar.n = sum(parts_done(folder, task, gates) for folder, (task, _) in zip(folders, pairs, strict=True))
+            bar.refresh()
+
+        results = on_processes(prepare_job, missing, workers) if workers > 1 else (prepare_job(job, show) for job in missing)
+        for result in results:
             if result is not None and result[2]:
                 failed[result[0], result[1]] = result[2]
-            bar.n = sum(parts_done(folder, task) for folder, (task, _) in zip(folders, pairs, strict=True))
-            bar.refresh()
+            show()
     whole = [(folder, pair) for folder, pair in zip(folders, pairs, strict=True) if pair not in failed]
-    return [{'folder': str(folder), **prepare(task, seed, config).account()} for folder, (task, seed) in whole], failed
+    return [{'folder': str(folder), **prepare(task, seed, config, gates=gates).account()} for folder, (task, seed) in whole], failed
 
 
-def prepare_job(job: PrepareJob) -> tuple[str, int, str]:
+def prepare_job(job: PrepareJob, note: Note = silent) -> tuple[str, int, str]:
     """Prepare one task and seed in this process; the last value says in one line why it cannot be, and is empty where it is."""
     start_worker(job.tasks)
     try:
-        prepare(job.task, job.seed, job.config)
+        prepare(job.task, job.seed, job.config, gates=job.gates, note=note)
     except LearnerError as error:
         return job.task, job.seed, str(error)
     return job.task, job.seed, ''
@@ -105,7 +111,7 @@ def run_comparison(
         cells: which.
         options: of all cells.
         preparation: of all tasks and seeds; what is missing of it is made.
-        workers: processes of this machine; 1: this process, which shows no progress within a cell.
+        workers: processes of this machine; 1: this process.
         ray: address of a Ray cluster to use instead, see `mile_learner.bench.workers.on_ray`.
         progress: whether to draw a bar on standard error.
 
@@ -121,9 +127,14 @@ def run_comparison(
     planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
     done = sum(planned.values()) - sum(planned[cell] for cell in missing)
     failed = []
-    outcomes = on_ray(run_job, jobs, ray, workers) if ray else on_processes(run_job, jobs, workers)
-    with tqdm(total=sum(planned.values()), initial=done, unit='episode', disable=not progress, smoothing=0.05) as bar:
-        for outcome in outcomes:
+    bar_options: dict[str, Any] = {'unit': 'episode', 'smoothing': 0.05, 'miniters': 0, 'mininterval': 1.0, 'disable': not progress}
+    with tqdm(total=sum(planned.values()), initial=done, **bar_options) as bar:
+
+        def show() -> None:
+            now = done + sum(path.read_bytes().count(b'\n') for path in folder.glob('.*.part') if path.is_file())
+            bar.update(now - bar.n)
+
+        for outcome in _outcomes(jobs, workers, ray, show):
             if outcome is not None:
                 cell, result = outcome
                 done += planned[cell]
@@ -136,10 +147,21 @@ def run_comparison(
                     write_atomically(folder / f'{cell.name}.jsonl', lines.encode())
                     failure.unlink(missing_ok=True)
                 (folder / f'.{cell.name}.part').unlink(missing_ok=True)
-            bar.n = done + sum(path.read_bytes().count(b'\n') for path in folder.glob('.*.part') if path.is_file())
             bar.set_postfix_str(f'{len(failed)} failed' if failed else '', refresh=False)
-            bar.refresh()
+            show()
     return failed
+
+
+def _outcomes(
+    jobs: Sequence[Job], workers: int, ray: str | None, show: Callable[[], object]
+) -> Iterator[tuple[Cell, list[Record] | str] | None]:
+    """What `run_job` returns, as it comes; a single worker is this process, which shows every episode itself."""
+    if ray:
+        yield from on_ray(run_job, jobs, ray, workers)
+    elif workers > 1:
+        yield from on_processes(run_job, jobs, workers)
+    else:
+        yield from (run_job(job, show) for job in jobs)
 
 
 def _claim(out: Path, options: RunOptions, preparation: PrepareConfig) -> None:
@@ -153,8 +175,8 @@ def _claim(out: Path, options: RunOptions, preparation: PrepareConfig) -> None:
         raise LearnerError(msg)
 
 
-def run_job(job: Job) -> tuple[Cell, list[Record] | str]:
-    """Run one cell in this process: its records, or why it failed."""
+def run_job(job: Job, show: Callable[[], object] = int) -> tuple[Cell, list[Record] | str]:
+    """Run one cell in this process: its records, or why it failed; `show` is called after every record."""
     start_worker(job.tasks)
     records: list[Record] = []
     with nullcontext() if job.part is None else Path(job.part).open('w', encoding='utf-8') as part:
@@ -164,6 +186,7 @@ def run_job(job: Job) -> tuple[Cell, list[Record] | str]:
             if part is not None:
                 part.write(json.dumps(record) + '\n')
                 part.flush()
+            show()
 
         try:
             run_cell(job.cell, job.options, job.preparation, keep)

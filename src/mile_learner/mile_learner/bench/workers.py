@@ -37,9 +37,6 @@ def _begin() -> None:
 
 def on_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result | None]:
     """Results as they come, and None about once a second in between; when it is left early, what runs is ended."""
-    if workers == 1:
-        yield from (function(job) for job in jobs)
-        return
     if not jobs:
         return
     pool = make_pool(min(workers, len(jobs)))
