@@ -157,7 +157,8 @@ def _overall(table: Table, method: str) -> Report:
 
 def _assisted(table: Table, task: str) -> dict[str, int]:
     """Of the episodes of the first iteration, which are the same for every method: the initial policy with the human's help."""
-    episodes = {(cell.seed, r['start']): r['success'] for cell in table.cells if cell.task == task for r in cell.of('collect', 1)}
+    cells = [cell for cell in table.cells if cell.task == task and cell.seed in table.seeds(task)]
+    episodes = {(cell.seed, r['start']): r['success'] for cell in cells for r in cell.of('collect', 1)}
     return {'episodes': len(episodes), 'succeeded': sum(episodes.values())}
 
 
