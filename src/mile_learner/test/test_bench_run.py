@@ -133,6 +133,10 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
     next((tmp_path / 'cells').glob(f'*-{HUMANS[0]}-shift-*-s1.jsonl')).unlink()
     assisted = make_report(tmp_path)['comparisons'][0]['tasks'][own_method]['assisted']
     assert assisted['episodes'] == 3 * (len(seeds) - 1), 'a seed that is not whole for every method counts nowhere'
+    alone = make_report(tmp_path, only=['mile[epochs=2]'])['comparisons'][0]['tasks'][own_method]
+    assert (list(alone['methods']), alone['seeds']) == (['mile[epochs=2]', 'no_training', 'expert'], sorted(seeds))
+    with pytest.raises(LearnerError, match="--method: got 'shift', expected one of mile"):
+        make_report(tmp_path, 'shift', only=['mile[epochs=2]'])
 
 
 def test_plain_words_follow_from_the_intervals() -> None:

@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
     report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
     report.add_argument('--method', default='mile', help='which one is compared with every other, pair by pair (default: mile)')
+    report.add_argument(
+        '--only', nargs='+', default=[], metavar='METHOD', help='show these; the seeds that are whole for them count (default: all methods)'
+    )
     learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
     learner.add_argument('--run', dest='run_dir', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
     for command in (prepare, tune, run, report, rollouts, learner):
@@ -174,7 +177,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
 def _report(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.report import make_report
 
-    report = make_report(args.out, args.method)
+    report = make_report(args.out, args.method, args.only)
     return report, (args.out / 'report.md').read_text(encoding='utf-8'), 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,30 @@ from mile_learner.bench.prediction import SCORES, reliability, scores
 from mile_learner.bench.results import Table, read_results, tables
 from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
 from mile_learner.bench.suites import REFERENCES, SUITES
-from mile_learner.bench.tasks import TASKS, get_task
-from mile_learner.errors import LearnerError
+from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.files import write_atomically
 
 Report = dict[str, Any]
 
 
-def make_report(out: Path, method: str = 'mile') -> Report:
+def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Report:
     """Write report.md, report.json and figures/*.png into `out`, and return what is in the JSON.
 
     Args:
         out: folder of the comparison.
         method: which one is compared with every other, pair by pair.
+        only: the methods that are shown, beside the references; by default all. Only seeds that are whole for all of them count.
 
     Raises:
-        LearnerError: no whole cell, a damaged one, or none of that method.
+        LearnerError: no whole cell, a damaged one, or none of a method that is named.
     """
     results = read_results(out)
     there = sorted({cell.method for cell in results} - set(REFERENCES))
-    if method != 'mile' and method not in there:
-        msg = f'--method: got {method!r}, expected one of {", ".join(there)}'
-        raise LearnerError(msg)
+    check_names(only, there, '--only')
+    shown = [name for name in there if not only or name in only]
+    if method != 'mile':
+        check_names([method], shown, '--method')
+    results = [cell for cell in results if cell.method in (*shown, *REFERENCES)]
     (out / 'figures').mkdir(exist_ok=True)
     report: Report = {'comparisons': [], 'predictions': []}
     lines = [
