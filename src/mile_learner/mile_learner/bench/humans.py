@@ -1,4 +1,4 @@
-"""Simulated humans: an expert's hand, and a gate that says when it takes over. No gate knows the learner's networks or their training.
+"""Simulated humans: an expert's hand, and a gate that says when it takes over. No gate knows what a learner makes of its interventions.
 
 * as_published: per step with probability p(nu=1|s) of Eq. 2; dial: c. sigma / c is that of the paper's Table I, or less where that alone
   would give half the wanted rate even if robot and human agreed (with Table I's values that floor lies between 0.20 and 0.33).
@@ -65,7 +65,7 @@ class Situation:
     Attributes:
         rows: their numbers in the batch, (n,).
         stacked: stacked observations, (n, H*d).
-        robot_action: what the robot is about to do, (n, A); as_published and floor_free do not look at it.
+        robot_action: what the robot is about to do, (n, A); the gates of Eq. 2 do not look at it.
         expert_action: what the human means to do, (n, A).
         uniform: random numbers of the episodes' own generators, (n,).
     """
@@ -172,7 +172,7 @@ class Always:
 
 
 class ProbitGate:
-    """Eq. 2 with a fixed mental model of the robot."""
+    """Eq. 2 with a mental model of the robot."""
 
     def __init__(self, mental: Bundle, human: HumanPolicy, *, c: float, sigma: float) -> None:
         self._mental, self._human, self._c, self._sigma = mental, human, c, sigma
