@@ -21,6 +21,7 @@ from mile_learner.bench.prediction import PREDICTORS, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, gates_for, prepare
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
+from mile_learner.bench.tasks import get_task
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -43,7 +44,8 @@ class RunOptions(Config):
 
     def configuration(self, cell: Cell) -> Config:
         """What the cell's method is trained with: its defaults, what was chosen for the task, what the cell itself says."""
-        chosen = json.loads(self.chosen or '{}').get(cell.task, {}).get(parse_method(cell.method)[0], {})
+        tuned = json.loads(self.chosen or '{}')
+        chosen = tuned.get(cell.task, tuned.get(get_task(cell.task).configured_as, {})).get(parse_method(cell.method)[0], {})
         return configured(cell.method, cell.task, chosen)
 
 

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +23,7 @@ import torch
 
 from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
+from mile_learner.bench.home import bench_home, locked
 from mile_learner.bench.humans import GATES, INFORMED_GATES, Always, HumanConfig, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
 from mile_learner.bench.tasks import Expert, Task, get_task
@@ -65,11 +63,6 @@ class PrepareConfig(Config):
 
 
 QUICK = PrepareConfig(train=40, tune=20, test=10, share=0.5, epochs=30, mental_episodes=10, pilots=4, trials=5, human_episodes=8)
-
-
-def bench_home() -> Path:
-    """$MILE_HOME/bench, by default ~/.cache/mile/bench."""
-    return Path(os.environ.get('MILE_HOME', '~/.cache/mile')).expanduser().absolute() / 'bench'
 
 
 def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
@@ -294,15 +287,6 @@ class Prepared:
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + '\n').encode())
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder: whoever comes second waits, and then finds the work done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / '.lock').open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def silent(text: str) -> None:

@@ -148,7 +148,7 @@ def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) 
         ConfigError: an option that the method does not have, or a value that it does not take.
     """
     name, options = parse_method(method)
-    config = METHODS[name].configure(task)
+    config = METHODS[name].configure(get_task(task).configured_as)
     own = {key: value for key, value in options.items() if key != 'c_scale'}
     return type(config).from_mapping(config.to_mapping() | dict(chosen or {}) | own, source=method)
 

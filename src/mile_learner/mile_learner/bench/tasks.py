@@ -66,6 +66,7 @@ class Task:
         cdf_ratio: sigma / c of the intervention model (paper, Table I).
         offline_episodes: episodes with a human in the comparison with a single iteration (paper, Table I).
         metric: 'success' or 'return': what the paper judges the task by.
+        options_of: the task whose hyper-parameters the methods take (paper, Table I, or tuned); by default this one.
     """
 
     name: str
@@ -81,6 +82,12 @@ class Task:
     cdf_ratio: float = 1.0
     offline_episodes: int = 15
     metric: str = 'success'
+    options_of: str = ''
+
+    @property
+    def configured_as(self) -> str:
+        """Name of the task whose hyper-parameters the methods take."""
+        return self.options_of or self.name
 
     @property
     def input_dim(self) -> int:
@@ -123,6 +130,7 @@ class Judged(Wrapper[Any, Any, Any, Any]):  # type: ignore[misc]
 
 TASKS: dict[str, str] = {
     'lunar_lander': 'mile_learner.bench.tasks_lunar_lander:TASK',
+    'lunar_lander_dqn': 'mile_learner.bench.tasks_lunar_lander_dqn:TASK',
     'button_press': 'mile_learner.bench.tasks_metaworld:BUTTON_PRESS',
     'drawer_open': 'mile_learner.bench.tasks_metaworld:DRAWER_OPEN',
     'peg_insert': 'mile_learner.bench.tasks_metaworld:PEG_INSERT',

@@ -1,0 +1,100 @@
+"""The DQN expert: snapshots in order of their success, the same from the same seed, and a killed training that goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mile_learner.bench.cells import RunOptions
+from mile_learner.bench.dqn_expert import RANKING, DqnConfig, Greedy, dqn_expert, dqn_folder
+from mile_learner.bench.suites import Cell, configured
+from mile_learner.bench.tasks import Judged, get_task
+
+CONFIG = DqnConfig(steps=600, snapshots=3, judged=4, begin=50, hidden=(16,), batch_size=32)
+
+
+class KilledError(Exception):
+    """Instead of the process."""
+
+
+def _env() -> gymnasium.Env[Any, Any]:
+    return Judged(gymnasium.make('CartPole-v1', max_episode_steps=100), lambda total, _: total >= 15)
+
+
+class _Fragile(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Ends the training after so many steps."""
+
+    left = 0
+
+    def step(self, action: Any) -> Any:
+        type(self).left -= 1
+        if self.left < 0:
+            raise KilledError
+        return self.env.step(action)
+
+
+def _weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {path.name: load_file(path) for path in sorted(folder.glob('*.safetensors'))}
+
+
+def test_greedy_takes_the_action_of_the_greatest_value() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
+    observations = torch.randn(50, 3)
+    greedy = Greedy(network.state_dict())
+    found = [greedy(None, observation.numpy())[0] for observation in observations]
+    assert found == network(observations).argmax(dim=1).tolist()
+    assert len(set(found)) > 1
+
+
+def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for home in ('one', 'two'):
+        monkeypatch.setenv('MILE_HOME', str(tmp_path / home))
+        dqn_expert('cart', _env, CONFIG, 0.0)
+        made.append(_weights(dqn_folder('cart', CONFIG)))
+    folder = dqn_folder('cart', CONFIG)
+    assert list(made[0]) == ['000000200.safetensors', '000000400.safetensors', '000000600.safetensors']
+    for name, weights in made[0].items():
+        assert all(torch.equal(value, made[1][name][key]) for key, value in weights.items())
+    ranking = json.loads((folder / RANKING).read_text())
+    order = [(entry['success'], entry['return']) for entry in ranking]
+    assert order == sorted(order, reverse=True)
+    assert sorted(path.name for path in folder.iterdir()) == ['.lock', *made[0], RANKING], 'what was kept for going on is gone'
+    observation = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    for bias, entry in ((0.0, ranking[0]), (0.5, ranking[1]), (1.0, ranking[2])):
+        assert dqn_expert('cart', _env, CONFIG, bias)(None, observation) == Greedy(made[0][entry['snapshot']])(None, observation)
+
+
+def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+    _Fragile.left = 450
+    with pytest.raises(KilledError):
+        dqn_expert('cart', lambda: _Fragile(_env()), CONFIG, 0.0)
+    first = _weights(dqn_folder('cart', CONFIG))
+    assert list(first) == ['000000200.safetensors', '000000400.safetensors']
+    judging = CONFIG.snapshots * CONFIG.judged * 100
+    _Fragile.left = 200 + judging
+    dqn_expert('cart', lambda: _Fragile(_env()), CONFIG, 0.0)
+    assert 0 <= _Fragile.left <= judging, 'the last third alone was trained anew'
+    after = _weights(dqn_folder('cart', CONFIG))
+    assert list(after) == [*first, '000000600.safetensors']
+    assert all(torch.equal(value, after[name][key]) for name, weights in first.items() for key, value in weights.items())
+
+
+def test_the_task_is_lunar_lander_with_another_expert() -> None:
+    task, scripted = get_task('lunar_lander_dqn'), get_task('lunar_lander')
+    same = [field.name for field in dataclasses.fields(task) if field.name not in ('name', 'expert', 'initial', 'options_of')]
+    assert all(getattr(task, name) == getattr(scripted, name) for name in same)
+    assert configured('mile', 'lunar_lander_dqn') == configured('mile', 'lunar_lander') != configured('mile', 'drawer_open')
+    chosen = RunOptions(chosen='{"lunar_lander": {"mile": {"learning_rate": 0.5}}}')
+    config = chosen.configuration(Cell('single', 'lunar_lander_dqn', 'delayed', 'mile', 0))
+    assert config.to_mapping()['learning_rate'] == 0.5
