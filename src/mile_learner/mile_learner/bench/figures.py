@@ -50,7 +50,7 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):
         draw(axes, task)
-        axes.set_title(f'{task} ({len(entry["tasks"][task]["seeds"])} seeds)')
+        axes.set_title(f'{task} (seeds: {len(entry["tasks"][task]["seeds"])})')
     shown = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if shown:
         figure.legend(shown.values(), shown, loc='outside right center', fontsize='small')

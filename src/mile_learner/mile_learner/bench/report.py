@@ -170,7 +170,7 @@ def comparison_text(entry: Report) -> list[str]:
     lines = [f'## {entry["suite"]} ({SUITES[entry["suite"]].figure}), human: {entry["human"]}{demonstrations}', '']
     for task, content in entry['tasks'].items():
         lines += [
-            f'### {task}, {len(content["seeds"])} seeds',
+            f'### {task}, seeds: {len(content["seeds"])}',
             '',
         ]
         assisted = content['assisted']
