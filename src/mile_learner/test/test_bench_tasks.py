@@ -11,7 +11,8 @@ from mile_learner.bench.tasks import TASKS, Task, as_observation, environments, 
 from mile_learner.errors import LearnerError
 
 pytest.importorskip('metaworld')
-NAMES = tuple(TASKS)
+NAMES = tuple(name for name in TASKS if name != 'lunar_lander_dqn')
+"""That one's expert is trained for minutes when it is first asked for; see test_dqn_expert."""
 
 
 def _play(task: Task, seed: int, steps: int, bias: float = 0.0) -> tuple[np.ndarray, list[float], dict]:
