@@ -22,7 +22,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from mile_learner.bench.home import bench_home, locked
@@ -145,13 +145,18 @@ def _train(folder: Path, make: MakeEnv, config: DqnConfig) -> None:
             def _on_step(self) -> bool:
                 bar.update()
                 if self.num_timesteps % every == 0 or self.num_timesteps == config.steps:
-                    weights = {name: value.clone() for name, value in self.model.q_net.q_net.state_dict().items()}
-                    save_file(weights, folder / f'{self.num_timesteps:09}.safetensors')
-                    self.model.save_replay_buffer(folder / _BUFFER)
-                    self.model.save(folder / _MODEL)
+                    _keep(self.model, folder)
                 return True
 
         model.learn(config.steps - model.num_timesteps, callback=Snapshots(), reset_num_timesteps=False)
+
+
+def _keep(model: Any, folder: Path) -> None:
+    """A snapshot, and what going on from it takes; nothing of it is ever half-written."""
+    write_atomically(folder / f'{model.num_timesteps:09}.safetensors', save(model.q_net.q_net.state_dict()))
+    for name, write in ((_BUFFER, model.save_replay_buffer), (_MODEL, model.save)):
+        write(folder / f'new-{name}')
+        (folder / f'new-{name}').replace(folder / name)
 
 
 def _rank(folder: Path, make: MakeEnv, config: DqnConfig) -> None:
