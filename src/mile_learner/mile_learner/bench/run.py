@@ -175,7 +175,7 @@ def _claim(out: Path, options: RunOptions, preparation: PrepareConfig) -> None:
         raise LearnerError(msg)
 
 
-def run_job(job: Job, show: Callable[[], object] = int) -> tuple[Cell, list[Record] | str]:
+def run_job(job: Job, show: Callable[[], object] | None = None) -> tuple[Cell, list[Record] | str]:
     """Run one cell in this process: its records, or why it failed; `show` is called after every record."""
     start_worker(job.tasks)
     records: list[Record] = []
@@ -186,7 +186,8 @@ def run_job(job: Job, show: Callable[[], object] = int) -> tuple[Cell, list[Reco
             if part is not None:
                 part.write(json.dumps(record) + '\n')
                 part.flush()
-            show()
+            if show is not None:
+                show()
 
         try:
             run_cell(job.cell, job.options, job.preparation, keep)
