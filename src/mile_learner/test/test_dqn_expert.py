@@ -30,14 +30,16 @@ def _env() -> gymnasium.Env[Any, Any]:
 
 
 class _Fragile(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Ends the training after so many steps."""
+    """Counts its steps, and ends the training after so many."""
 
-    left = 0
+    def __init__(self, env: gymnasium.Env[Any, Any], most: int) -> None:
+        super().__init__(env)
+        self.steps, self._most = 0, most
 
     def step(self, action: Any) -> Any:
-        type(self).left -= 1
-        if self.left < 0:
+        if self.steps == self._most:
             raise KilledError
+        self.steps += 1
         return self.env.step(action)
 
 
@@ -69,22 +71,32 @@ def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, m
     order = [(entry['success'], entry['return']) for entry in ranking]
     assert order == sorted(order, reverse=True)
     assert sorted(path.name for path in folder.iterdir()) == ['.lock', *made[0], RANKING], 'what was kept for going on is gone'
-    observation = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-    for bias, entry in ((0.0, ranking[0]), (0.5, ranking[1]), (1.0, ranking[2])):
-        assert dqn_expert('cart', _env, CONFIG, bias)(None, observation) == Greedy(made[0][entry['snapshot']])(None, observation)
+    observations = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    taken = [
+        [[greedy(None, observation)[0] for observation in observations] for greedy in greedies]
+        for greedies in (
+            [dqn_expert('cart', _env, CONFIG, bias) for bias in (0.0, 0.5, 1.0)],
+            [Greedy(made[0][entry['snapshot']]) for entry in ranking],
+        )
+    ]
+    assert taken[0] == taken[1]
+    assert len({tuple(actions) for actions in taken[0]}) == 3, 'the snapshots differ, or the test could not tell'
 
 
 def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('MILE_HOME', str(tmp_path))
-    _Fragile.left = 450
     with pytest.raises(KilledError):
-        dqn_expert('cart', lambda: _Fragile(_env()), CONFIG, 0.0)
+        dqn_expert('cart', lambda: _Fragile(_env(), 450), CONFIG, 0.0)
     first = _weights(dqn_folder('cart', CONFIG))
     assert list(first) == ['000000200.safetensors', '000000400.safetensors']
-    judging = CONFIG.snapshots * CONFIG.judged * 100
-    _Fragile.left = 200 + judging
-    dqn_expert('cart', lambda: _Fragile(_env()), CONFIG, 0.0)
-    assert 0 <= _Fragile.left <= judging, 'the last third alone was trained anew'
+    made: list[_Fragile] = []
+
+    def make() -> _Fragile:
+        made.append(_Fragile(_env(), 10**6))
+        return made[-1]
+
+    dqn_expert('cart', make, CONFIG, 0.0)
+    assert made[0].steps == 200, 'the last third alone was trained anew; the second environment is for the ranking'
     after = _weights(dqn_folder('cart', CONFIG))
     assert list(after) == [*first, '000000600.safetensors']
     assert all(torch.equal(value, after[name][key]) for name, weights in first.items() for key, value in weights.items())
