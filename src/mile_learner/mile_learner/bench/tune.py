@@ -6,14 +6,15 @@ The initial policies of the tuning seeds appear in no comparison, and neither do
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mile_learner.bench.results import read_results
-from mile_learner.bench.suites import NO_HUMAN, parse_method
+from mile_learner.bench.suites import NO_HUMAN, configured, parse_method
 from mile_learner.bench.tasks import get_task
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
@@ -43,6 +44,8 @@ def candidates(methods: Sequence[str], rates: Sequence[float]) -> list[str]:
 def choose(out: Path) -> dict[str, Any]:
     """The best learning rate of every task and method, by the mean over seeds and humans after the last iteration.
 
+    Of equally good ones that which is nearest to the method's own, as a ratio: where nothing succeeds, nothing speaks for another.
+
     Writes `out`/chosen.json: `chosen` by task and method, and the `scores` that it was chosen by.
 
     Raises:
@@ -59,7 +62,7 @@ def choose(out: Path) -> dict[str, Any]:
         for task, methods in tried.items()
     }
     chosen = {
-        task: {method: {'learning_rate': float(max(rates, key=rates.__getitem__))} for method, rates in methods.items()}
+        task: {method: {'learning_rate': _best(rates, configured(method, task))} for method, rates in methods.items()}
         for task, methods in scores.items()
     }
     found = {'chosen': chosen, 'scores': scores}
@@ -79,6 +82,10 @@ def chosen_options(out: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f'{path}: got nothing that can be read ({error}), expected what `mile bench tune SUITE --out {out}` writes'
         raise LearnerError(msg) from error
+
+
+def _best(rates: Mapping[str, float], config: Any) -> float:
+    return float(max(rates, key=lambda rate: (rates[rate], -abs(math.log(float(rate) / config.learning_rate)))))
 
 
 def _text(rate: float) -> str:
