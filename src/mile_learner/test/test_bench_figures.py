@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from mile_learner.bench import figures
@@ -19,5 +20,9 @@ def test_a_learner_has_one_colour_in_every_panel_though_not_every_panel_shows_it
         handles, labels = axes.get_legend_handles_labels()
         assert set(labels) == set(names)
         colours[task] = {label: handle.lines[0].get_color() for handle, label in zip(handles, labels, strict=True)}
+        axes = Figure().subplots()
+        figures._bars({'tasks': tasks}, axes, task)
+        bars = {label.get_text(): bar.get_facecolor() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+        assert bars == {name: to_rgba(colour) for name, colour in colours[task].items()}
     assert colours['right'].items() < colours['left'].items()
     assert len(set(colours['left'].values())) == 3

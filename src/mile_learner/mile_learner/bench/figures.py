@@ -80,8 +80,8 @@ def _bars(entry: Report, axes: Any, task: str) -> None:
     content = entry['tasks'][task]
     learners = {name: points[-1] for name, points in content['methods'].items() if name not in REFERENCES}
     points = list(learners.values())
-    places = range(len(points))
-    axes.barh(places, [p['mean'] for p in points], xerr=_errors(points), capsize=3, color=[f'C{i}' for i in places])
+    places, colours = range(len(points)), _colours(entry)
+    axes.barh(places, [p['mean'] for p in points], xerr=_errors(points), capsize=3, color=[colours[name] for name in learners])
     axes.set_yticks(places, list(learners), fontsize='small')
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
