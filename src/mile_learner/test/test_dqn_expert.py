@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from safetensors.torch import load_file
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.dqn_expert import RANKING, DqnConfig, Greedy, dqn_expert, dqn_folder
 from mile_learner.bench.suites import Cell, configured
-from mile_learner.bench.tasks import Judged, get_task
+from mile_learner.bench.tasks import InitialRecipe, Judged, Task, get_task
 
 CONFIG = DqnConfig(steps=600, snapshots=3, judged=4, begin=50, hidden=(16,), batch_size=32)
 
@@ -27,6 +29,19 @@ class KilledError(Exception):
 
 def _env() -> gymnasium.Env[Any, Any]:
     return Judged(gymnasium.make('CartPole-v1', max_episode_steps=100), lambda total, _: total >= 15)
+
+
+def _task(name: str, make: Callable[[], gymnasium.Env[Any, Any]] = _env) -> Task:
+    return Task(
+        name=name,
+        make=make,
+        observation_layout=('x', 'vx', 'angle', 'rate'),
+        action_dim=2,
+        discrete=True,
+        horizon=100,
+        expert=lambda bias: dqn_expert(_task(name, make), CONFIG, bias),
+        initial=InitialRecipe(guess=0.1, limit=1.0, longest=100),
+    )
 
 
 class _Fragile(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -58,10 +73,13 @@ def test_greedy_takes_the_action_of_the_greatest_value() -> None:
 
 
 def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
     made = []
     for home in ('one', 'two'):
         monkeypatch.setenv('MILE_HOME', str(tmp_path / home))
-        dqn_expert('cart', _env, CONFIG, 0.0)
+        _task('cart').expert(0.0)
         made.append(_weights(dqn_folder('cart', CONFIG)))
     folder = dqn_folder('cart', CONFIG)
     assert list(made[0]) == ['000000200.safetensors', '000000400.safetensors', '000000600.safetensors']
@@ -71,11 +89,12 @@ def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, m
     order = [(entry['success'], entry['return']) for entry in ranking]
     assert order == sorted(order, reverse=True)
     assert sorted(path.name for path in folder.iterdir()) == ['.lock', *made[0], RANKING], 'what was kept for going on is gone'
+    assert list(temporary.glob('SB3*')) == [], 'the library left nothing elsewhere'
     observations = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     taken = [
         [[greedy(None, observation)[0] for observation in observations] for greedy in greedies]
         for greedies in (
-            [dqn_expert('cart', _env, CONFIG, bias) for bias in (0.0, 0.5, 1.0)],
+            list(map(_task('cart').expert, (0.0, 0.5, 1.0))),
             [Greedy(made[0][entry['snapshot']]) for entry in ranking],
         )
     ]
@@ -86,8 +105,8 @@ def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, m
 def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('MILE_HOME', str(tmp_path))
     with pytest.raises(KilledError):
-        dqn_expert('cart', lambda: _Fragile(_env(), 450), CONFIG, 0.0)
-    first = _weights(dqn_folder('cart', CONFIG))
+        _task('fragile cart', lambda: _Fragile(_env(), 450)).expert(0.0)
+    first = _weights(dqn_folder('fragile cart', CONFIG))
     assert list(first) == ['000000200.safetensors', '000000400.safetensors']
     made: list[_Fragile] = []
 
@@ -95,9 +114,9 @@ def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkey
         made.append(_Fragile(_env(), 10**6))
         return made[-1]
 
-    dqn_expert('cart', make, CONFIG, 0.0)
-    assert made[0].steps == 200, 'the last third alone was trained anew; the second environment is for the ranking'
-    after = _weights(dqn_folder('cart', CONFIG))
+    _task('fragile cart', make).expert(0.0)
+    assert made[0].steps == 200, 'the last third alone was trained anew; the other environments are for the ranking'
+    after = _weights(dqn_folder('fragile cart', CONFIG))
     assert list(after) == [*first, '000000600.safetensors']
     assert all(torch.equal(value, after[name][key]) for name, weights in first.items() for key, value in weights.items())
 

@@ -14,7 +14,6 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,14 @@ from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from mile_learner.bench.home import bench_home, locked
+from mile_learner.bench.humans import Always, SimulatedHuman
+from mile_learner.bench.rollouts import run_episodes, summary
+from mile_learner.bench.tasks import Task
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 from mile_learner.step import Array
 
-MakeEnv = Callable[[], gymnasium.Env[Any, Any]]
 RANKING = 'ranking.json'
 _MODEL, _BUFFER = 'training.zip', 'training.pkl'
 _JUDGED_FROM = 6 * 10**8
@@ -80,24 +81,23 @@ def dqn_folder(name: str, config: DqnConfig) -> Path:
     return bench_home() / f'dqn-{name}-{digest[:10]}'
 
 
-def dqn_expert(name: str, make: MakeEnv, config: DqnConfig, bias: float) -> Greedy:
+def dqn_expert(task: Task, config: DqnConfig, bias: float) -> Greedy:
     """The snapshot at the fraction `bias` of the ranking (0: the best, 1: the worst), trained where it is missing.
 
     Args:
-        name: of the task, for the folder.
-        make: the environment (contract: `mile_learner.bench.tasks.Task.make`), with discrete actions.
+        task: with discrete actions.
         config: of the training.
         bias: 0 to 1.
 
     Raises:
         LearnerError: Stable-Baselines3 is not installed, and there is nothing trained yet.
     """
-    folder = dqn_folder(name, config)
+    folder = dqn_folder(task.name, config)
     if not (folder / RANKING).is_file():
         with locked(folder):
             if not (folder / RANKING).is_file():
-                _train(folder, make, config)
-                _rank(folder, make, config)
+                _train(folder, task, config)
+                _rank(folder, task, config)
     ranking = json.loads((folder / RANKING).read_text(encoding='utf-8'))
     return _greedy(folder / ranking[round(min(bias, 1.0) * (len(ranking) - 1))]['snapshot'])
 
@@ -107,16 +107,17 @@ def _greedy(path: Path) -> Greedy:
     return Greedy(load_file(path))
 
 
-def _train(folder: Path, make: MakeEnv, config: DqnConfig) -> None:
+def _train(folder: Path, task: Task, config: DqnConfig) -> None:
     """Leave the snapshots in `folder`; goes on after the last one that is there."""
     try:
         library: Any = importlib.import_module('stable_baselines3')
         callbacks: Any = importlib.import_module('stable_baselines3.common.callbacks')
+        logger: Any = importlib.import_module('stable_baselines3.common.logger')
     except ImportError as error:
         msg = 'stable-baselines3: is not installed; `pip install stable-baselines3` into this environment to train a DQN expert'
         raise LearnerError(msg) from error
     every = math.ceil(config.steps / config.snapshots)
-    env = gymnasium.wrappers.TransformAction(make(), int, None)
+    env = gymnasium.wrappers.TransformAction(task.make(), int, None)
     if (folder / _MODEL).is_file():
         model = library.DQN.load(folder / _MODEL, env=env)
         model.load_replay_buffer(folder / _BUFFER)
@@ -137,6 +138,7 @@ def _train(folder: Path, make: MakeEnv, config: DqnConfig) -> None:
             policy_kwargs={'net_arch': list(config.hidden)},
             seed=config.seed,
         )
+    model.set_logger(logger.Logger(folder=None, output_formats=[]))  # its own leaves an empty folder behind
     with tqdm(total=config.steps, initial=model.num_timesteps, unit='step', desc='training DQN') as bar:
 
         class Snapshots(callbacks.BaseCallback):  # type: ignore[misc]
@@ -159,21 +161,14 @@ def _keep(model: Any, folder: Path) -> None:
         (folder / f'new-{name}').replace(folder / name)
 
 
-def _rank(folder: Path, make: MakeEnv, config: DqnConfig) -> None:
+def _rank(folder: Path, task: Task, config: DqnConfig) -> None:
     """Write the ranking, best first: by success, then by return; and remove what was kept for going on."""
-    env = make()
+    alone = SimulatedHuman(Always(), std=0.0, slip=0.0, actions=task.action_dim, seed=0)
+    starts = range(_JUDGED_FROM, _JUDGED_FROM + config.judged)
     found = []
     for path in tqdm(sorted(folder.glob('*.safetensors')), unit='snapshot', desc='ranking'):
-        greedy, successes, total = _greedy(path), 0, 0.0
-        for start in range(_JUDGED_FROM, _JUDGED_FROM + config.judged):
-            observation, info = env.reset(seed=start)
-            over = False
-            while not over:
-                observation, reward, terminated, truncated, info = env.step(greedy(env, observation))
-                total += float(reward)
-                over = terminated or truncated
-            successes += bool(info['success'])
-        found.append({'snapshot': path.name, 'success': successes / config.judged, 'return': total / config.judged})
+        result = summary(list(run_episodes(task, starts, bundle=None, expert=_greedy(path), supervisor=alone)))
+        found.append({'snapshot': path.name, 'success': result['success'], 'return': result['return']})
     found.sort(key=lambda entry: (entry['success'], entry['return']), reverse=True)
     write_atomically(folder / RANKING, (json.dumps(found, indent=1) + '\n').encode())
     for name in (_MODEL, _BUFFER):
