@@ -9,35 +9,41 @@ nobody intervened, of J1 where somebody did, and of J2. The preparations of seed
 import dataclasses
 import json
 import sys
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from mile_learner.bench.cells import collect
 from mile_learner.bench.prepare import PrepareConfig, prepare
-from mile_learner.bench.rollouts import to_data
-from mile_learner.methods import METHODS
+from mile_learner.bench.suites import SUITES, Cell
+from mile_learner.methods.mile import Mile
 from mile_learner.methods.mile_losses import Batch, mile_losses
+from mile_learner.network import Policy
 
 HUMAN = 'as_published'
 
 
 def pulls(task: str) -> dict[str, Any]:
     """The sums for one task, and c and sigma of its human."""
-    prepared = prepare(task, 0, PrepareConfig())
+    prepared = prepare(task, 0, PrepareConfig(), gates=[HUMAN])
     start = prepared.bundle(HUMAN)
-    starts = prepared.starts['train'][: prepared.task.offline_episodes]
-    data = to_data(prepared.task, prepared.play(starts, bundle=start, supervisor=prepared.human(HUMAN)), iteration=1, first=0)
-    config = METHODS['mile'].configure(task)
-    trained = METHODS['mile'].fit(data, start, config=dataclasses.replace(config, epochs=100), seed=0)
+    cell = Cell('single', task, HUMAN, 'mile', 0)
+    data = collect(cell, SUITES[cell.suite], prepared, start, 1, lambda _: None)
+    config = Mile().configure(task)
+    trained = Mile().fit(data, start, config=dataclasses.replace(config, epochs=100), seed=0)
     batch, found = Batch.of(data, 'all'), {}
     for name, bundle in (('before', start), ('after', trained)):
-        human = bundle.policy(batch.inputs)
+        human, mental_model = bundle.policy(batch.inputs), cast('Policy', bundle.mental_model)
         mean = human.mean.detach().requires_grad_()
-
-        def policy(_, mean=mean, human=human):
-            return human._replace(mean=mean, log_std=human.log_std.detach())
-
-        losses = mile_losses(policy, bundle.mental_model, batch, c=start.manifest.c, sigma=start.manifest.sigma, config=config)
+        detached = human._replace(mean=mean, log_std=human.log_std.detach())
+        losses = mile_losses(
+            cast('Policy', lambda _, output=detached: output),
+            mental_model,
+            batch,
+            c=start.manifest.c,
+            sigma=start.manifest.sigma,
+            config=config,
+        )
         by_j1 = torch.autograd.grad(losses.intervention, mean, retain_graph=True)[0].norm(dim=1)
         by_j2 = torch.autograd.grad(losses.action, mean)[0].norm(dim=1)
         alone = ~batch.intervening

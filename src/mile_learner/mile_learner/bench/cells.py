@@ -85,7 +85,7 @@ def _demonstrations(cell: Cell, prepared: Prepared, sink: Sink) -> list[Interven
     return [to_data(prepared.task, episodes, iteration=0, first=0, demonstration=True)]
 
 
-def _collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, iteration: int, sink: Sink) -> InterventionData:
+def collect(cell: Cell, suite: Suite, prepared: Prepared, bundle: Bundle, iteration: int, sink: Sink) -> InterventionData:
     """The episodes of one iteration, 1 .. N, with the human."""
     count = suite.episodes or prepared.task.offline_episodes
     starts = prepared.starts['train'][(iteration - 1) * count : iteration * count]
@@ -158,7 +158,7 @@ def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, te
     bundle = _start(cell, prepared)
     parts = _demonstrations(cell, prepared, sink)
     for iteration in range(1, suite.iterations + 1):
-        parts.append(_collect(cell, suite, prepared, bundle, iteration, sink))
+        parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
         bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)
         if iteration in suite.test_at:
             for episode in run_episodes(prepared.task, tests, bundle=bundle):
@@ -174,7 +174,7 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
     bundle = _start(cell, prepared)
     parts: list[InterventionData] = []
     for iteration in range(1, suite.iterations + 1):
-        parts.append(_collect(cell, suite, prepared, bundle, iteration, sink))
+        parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
         if iteration > 1:
             past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
             predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
