@@ -176,7 +176,7 @@ def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) ->
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
     for out, workers in ((tmp_path / 'one', 1), (tmp_path / 'two', 2)):
-        assert prepare_all([toy_task], [0], TINY, gates=gates_for(HUMANS), workers=workers, progress=False)[1] == {}
+        assert prepare_all([(toy_task, 0)], TINY, gates=gates_for(HUMANS), workers=workers, progress=False)[1] == {}
         assert run_comparison(out, cells, OPTIONS, TINY, workers=workers, progress=False) == []
     for path in (tmp_path / 'one' / 'cells').iterdir():
         one, two = (
@@ -232,6 +232,9 @@ def test_the_command_tunes_and_compares(
     assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['failed'] == []
     (used,) = {r['configuration']['learning_rate'] for c in read_results(out) for r in c.of('fit')}
     assert used == found['chosen'][toy_task]['iwr']['learning_rate']
+    monkeypatch.setenv('MILE_HOME', str(tmp_path / 'elsewhere'))
+    assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['cells'] == 3
+    assert not (tmp_path / 'elsewhere').exists(), 'cells that are whole need no preparation'
 
 
 @pytest.mark.slow

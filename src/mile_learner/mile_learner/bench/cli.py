@@ -101,8 +101,8 @@ def _prepare(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.tasks import TASKS
 
     _register(args.register)
-    tasks = args.tasks or list(TASKS)
-    accounts, failed = prepare_all(tasks, range(args.seeds), _preparation(quick=args.quick), gates=GATES, workers=args.workers)
+    pairs = [(task, seed) for seed in range(args.seeds) for task in args.tasks or TASKS]
+    accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), gates=GATES, workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
     lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
     data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
@@ -153,9 +153,9 @@ def _tests(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options: RunOptions) -> Answer:
-    """Prepare what is missing, and run every cell that is not whole yet."""
+    """Run every cell that is not whole yet, after preparing what these need: cells that came from elsewhere need no preparation here."""
     from mile_learner.bench.prepare import gates_for
-    from mile_learner.bench.run import prepare_all, run_comparison
+    from mile_learner.bench.run import missing_cells, prepare_all, run_comparison
     from mile_learner.bench.suites import cells_of, suite_named
 
     _register(args.register)
@@ -163,7 +163,8 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     tasks, humans = args.tasks or suite.tasks, args.humans or suite.humans
     cells = cells_of(suite, tasks=tasks, humans=humans, methods=methods, seeds=seeds)
     preparation = _preparation(quick=args.quick)
-    unprepared = {} if args.ray else prepare_all(tasks, seeds, preparation, gates=gates_for(humans), workers=args.workers)[1]
+    pairs = list(dict.fromkeys((cell.task, cell.seed) for cell in missing_cells(args.out, cells)))
+    unprepared = {} if args.ray else prepare_all(pairs, preparation, gates=gates_for(humans), workers=args.workers)[1]
     cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
     failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'

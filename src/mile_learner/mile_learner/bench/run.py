@@ -42,9 +42,9 @@ class PrepareJob:
 
 
 def prepare_all(
-    tasks: Sequence[str], seeds: Iterable[int], config: PrepareConfig, *, gates: Sequence[str], workers: int, progress: bool = True
+    pairs: Sequence[tuple[str, int]], config: PrepareConfig, *, gates: Sequence[str], workers: int, progress: bool = True
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, int], str]]:
-    """Prepare every task and seed with these humans, with a progress bar on standard error.
+    """Prepare every pair of task and seed with these humans, with a progress bar on standard error.
 
     Returns:
         The accounts, with their folders; and why a task and seed could not be prepared.
@@ -52,8 +52,7 @@ def prepare_all(
     Raises:
         LearnerError: unknown task.
     """
-    check_names(tasks, tuple(TASKS), 'task')
-    pairs = [(task, seed) for seed in seeds for task in tasks]
+    check_names([task for task, _ in pairs], tuple(TASKS), 'task')
     folders = [prepared_path(task, seed, config) for task, seed in pairs]
     jobs = [PrepareJob(task, seed, config, gates, dict(TASKS)) for task, seed in pairs]
     missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, gates)]
@@ -94,6 +93,11 @@ class Job:
     part: str | None
 
 
+def missing_cells(out: Path, cells: Iterable[Cell]) -> list[Cell]:
+    """Those that are not whole in `out` yet."""
+    return [cell for cell in cells if not (out / 'cells' / f'{cell.name}.jsonl').is_file()]
+
+
 def run_comparison(
     out: Path,
     cells: Sequence[Cell],
@@ -122,7 +126,7 @@ def run_comparison(
     folder.mkdir(parents=True, exist_ok=True)
     (out / 'failed').mkdir(exist_ok=True)
     _claim(out, options, preparation)
-    missing = [cell for cell in cells if not (folder / f'{cell.name}.jsonl').is_file()]
+    missing = missing_cells(out, cells)
     jobs = [Job(cell, options, preparation, dict(TASKS), None if ray else str(folder / f'.{cell.name}.part')) for cell in missing]
     planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
     done = sum(planned.values()) - sum(planned[cell] for cell in missing)
