@@ -49,7 +49,7 @@ class FakeMotors:
     def hold(self) -> None:
         """Stay."""
 
-    def torque(self, enable: bool) -> None:
+    async def torque(self, enable: bool) -> None:
         """Nothing to switch."""
 
     def faults(self) -> str:

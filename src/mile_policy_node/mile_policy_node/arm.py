@@ -171,14 +171,14 @@ class Arm:
         self._take_up(opening)
         return self._fault()
 
-    def torque(self, enable: bool) -> None:
+    async def torque(self, enable: bool) -> None:
         """Switch the motors' torque, on explicit order only; either way the arm is then taken up where it is.
 
         Raises:
-            BackendError: this arm cannot.
+            BackendError: this arm cannot, or where it is is not known.
         """
         self._gate.clear()
-        self._backend.torque(enable)
+        await self._backend.torque(enable)
 
     def close(self) -> None:
         """Release the backend; the arm stays where it is."""

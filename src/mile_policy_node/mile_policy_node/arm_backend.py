@@ -66,11 +66,11 @@ class ArmBackend(Protocol):
     def hold(self) -> None:
         """Stay at the last target; called when commands fall silent or ask for it."""
 
-    def torque(self, enable: bool) -> None:
-        """Switch the motors' torque; without it the arm falls.
+    async def torque(self, enable: bool) -> None:
+        """Switch the motors' torque; without it the arm falls. Motors that are switched on stay where they are then.
 
         Raises:
-            BackendError: this arm cannot.
+            BackendError: this arm cannot, or where it is is not known.
         """
 
     def faults(self) -> str:

@@ -55,9 +55,9 @@ class ArmNode(Node):
         self._fault = self._moves = ''
         self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, LATCHED)
         self.create_subscription(Command, 'command', self._on_command, COMMAND)
-        # awaits the backend, whose answers arrive through other groups
+        # both await the backend, whose answers arrive through other groups
         self.create_service(ResetArm, 'reset_arm', self._on_reset, callback_group=MutuallyExclusiveCallbackGroup())
-        self.create_service(SetBool, 'torque', self._on_torque)
+        self.create_service(SetBool, 'torque', self._on_torque, callback_group=MutuallyExclusiveCallbackGroup())
         self.create_timer(WATCH_PERIOD_S, self._watch)
 
     def destroy_node(self) -> None:
@@ -126,9 +126,9 @@ class ArmNode(Node):
         self._publish_state()
         return response
 
-    def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+    async def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         try:
-            self._arm.torque(request.data)
+            await self._arm.torque(request.data)
             response.success = True
         except BackendError as error:
             response.message = str(error)

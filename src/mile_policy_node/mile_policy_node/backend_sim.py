@@ -52,7 +52,7 @@ class SimBackend:
     def hold(self) -> None:
         """See `ArmBackend`; the world holds its last target by itself."""
 
-    def torque(self, enable: bool) -> None:
+    async def torque(self, enable: bool) -> None:
         """See `ArmBackend`."""
         msg = f'torque: got {"on" if enable else "off"}, but the simulated arm has no torque to switch'
         raise BackendError(msg)

@@ -96,16 +96,16 @@ class XsBackend:
     def hold(self) -> None:
         """See `ArmBackend`; the servos hold their last goal by themselves."""
 
-    def torque(self, enable: bool) -> None:
-        """See `ArmBackend`; motors that are switched on stay where they are."""
+    async def torque(self, enable: bool) -> None:
+        """See `ArmBackend`; what was measured before the order is not where the arm is: without torque it falls, or a person moves it."""
         if not self._torque.service_is_ready():
             msg = f'{self._robot.namespace}/torque_enable: nobody serves it; is xs_sdk running?'
             raise BackendError(msg)
         self._sent, self._servo.target = None, None
         self._push(0.0)
-        if enable and self._observation is not None:
-            self._arm.publish(JointGroupCommand(name=ARM, cmd=self._observation.joints.tolist()))
         self._faults[TORQUE_ENABLE] = 'torque is being switched on' if enable else 'torque is off, by order'
+        if enable:
+            self._arm.publish(JointGroupCommand(name=ARM, cmd=(await self._measured_anew()).joints.tolist()))
         ordered = self._torque.call_async(TorqueEnable.Request(cmd_type='group', name=EVERYTHING, enable=enable))
         if enable and not self._robot.answers_registers:
             ordered.add_done_callback(lambda _: self._faults.pop(TORQUE_ENABLE))
@@ -191,6 +191,18 @@ class XsBackend:
         if fault:
             raise BackendError(fault)
         return observation
+
+    async def _measured_anew(self) -> ArmObservation:
+        """The first measurement from now on.
+
+        Raises:
+            BackendError: none comes.
+        """
+        since, patience = self._now(), self._config.joint_state_timeout_s
+        complaint = f'torque: no joint states for {patience:g} s, so where the arm would have to stay is not known'
+        await self._until(lambda: self._observation is not None and self._observation.stamp > since, patience, lambda: complaint)
+        assert self._observation is not None
+        return self._observation
 
     # ------------------------------------------------------------------ on the way to the start pose
 

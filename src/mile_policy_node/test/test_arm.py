@@ -49,7 +49,7 @@ class FakeMotors:
     def hold(self) -> None:
         self.holds += 1
 
-    def torque(self, enable: bool) -> None:
+    async def torque(self, enable: bool) -> None:
         self.fault = '' if enable else 'torque is off'
 
     def faults(self) -> str:
@@ -314,11 +314,11 @@ def test_a_target_that_was_not_sent_is_not_integrated() -> None:
 def test_cut_torque_refuses_and_the_arm_is_taken_up_where_it_fell() -> None:
     rig = Rig()
     rig.command(0)
-    rig.arm.torque(enable=False)
+    asyncio.run(rig.arm.torque(enable=False))
     rig.arm.watch()
     assert rig.command(1).detail == 'torque is off'
     rig.motors.observation = ArmObservation(100.0, KINEMATICS.inverse((0.25, 0.0, 0.1), START)[0], 0.03)
-    rig.arm.torque(enable=True)
+    asyncio.run(rig.arm.torque(enable=True))
     rig.arm.watch()
     np.testing.assert_allclose(rig.command(2).sent_target[:3], [0.255, 0.0, 0.1], atol=2e-5)
 

@@ -67,7 +67,8 @@ class Rig:
         parameters = [Parameter('task_file', value=str(TASK_FILE))]
         make = functools.partial(FakeXsSdkNode, namespace='wx250s', parameter_overrides=parameters)
         self.wait_for = wait_for
-        self.servos = spin(make).servos
+        self.hardware = spin(make)
+        self.servos = self.hardware.servos
         self.process = start_process('arm_node', task_file=TASK_FILE, backend='xs', reset_timeout_s=5.0)
         self.arbiter = spin(FakeArbiter)
         self.arbiter.status.publish(TeleopStatus(mode=Mode.HOLD))
@@ -166,6 +167,26 @@ def test_torque_is_cut_on_order_only_and_comes_back_without_a_jump(rig: Rig) -> 
     rig.wait_for_ready()
     np.testing.assert_allclose(rig.servos.joints, fallen, atol=1e-3)
     rig.arbiter.stream(1, 0.0, 0.0, 0.2, -1.0)
+
+
+def test_torque_comes_back_only_where_the_arm_was_measured_since(rig: Rig) -> None:
+    assert rig.call(rig.arbiter.torque, SetBool.Request(data=False)).success
+    rig.wait_for_fault('torque is off')
+    rig.hardware.mute = True
+    refused = rig.call(rig.arbiter.torque, SetBool.Request(data=True))
+    assert not refused.success
+    assert refused.message == 'torque: no joint states for 0.5 s, so where the arm would have to stay is not known'
+    fallen = rig.servos.joints + np.array([0.0, -0.1, 0.0, 0.0, 0.1, 0.0])
+    rig.servos.place(fallen.tolist(), rig.servos.opening)
+    future = rig.arbiter.torque.call_async(SetBool.Request(data=True))
+    time.sleep(0.2)
+    assert not future.done()
+    assert not any(rig.servos.registers[joint]['Torque_Enable'] for joint in rig.servos.model.joint_names)
+    rig.hardware.mute = False
+    rig.wait_for(future.done, 'an answer')
+    assert future.result().success
+    rig.wait_for_ready()
+    np.testing.assert_allclose(rig.servos.joints, fallen, atol=1e-3)
 
 
 def test_a_reset_goes_slowly_to_the_start_pose(rig: Rig) -> None:

@@ -67,6 +67,8 @@ class FakeXsSdkNode(Node):
         asleep = [SLEEP.get(name, 0.0) for name in model.joint_names]
         joints = asleep if self._config.asleep else start_joints(Kinematics(model), (0.27, 0.0, 0.15)).tolist()
         self.servos = FakeServos(model, self._task.rate_hz, joints, 0.03)
+        self.mute = False
+        """Whether it publishes no joint states, as when its bus hangs."""
         self._modes = {'arm': ('position', 'time'), GRIPPER: ('pwm', 'velocity')}
         self._measured: JointState | None = None
         self._last = time.monotonic()
@@ -113,9 +115,11 @@ class FakeXsSdkNode(Node):
             target = JointState(name=[*ARM_JOINTS, GRIPPER], position=[*self.servos.joints.tolist(), self.servos.opening])
             target.header.stamp = self.get_clock().now().to_msg()
             self._targets.publish(target)
-        self._publish_states(positions)
+        if not self.mute:
+            self._publish_states(positions)
 
     def _publish_states(self, positions: dict[str, float] | None) -> None:
+        stamp = self.get_clock().now().to_msg()  # before anything is read: a measurement is no newer than this
         names = self.servos.model.joint_names
         if positions is None:
             finger = finger_position(self.servos.opening)
@@ -123,7 +127,7 @@ class FakeXsSdkNode(Node):
         positions = positions | {GRIPPER: motor_angle(pad_opening(positions['left_finger']))}
         order = [*names, GRIPPER, 'left_finger', 'right_finger']
         message = JointState(name=order, position=[positions[name] for name in order])
-        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.stamp = stamp
         self._states.publish(message)
 
     def _on_group(self, message: JointGroupCommand) -> None:
