@@ -31,6 +31,7 @@ from mile_bringup.faults.outcome import ENDED, HOLD, UNHARMED, Outcome
 from mile_bringup.faults.stage import make_run
 from mile_bringup.graph import nodes, operator_dir
 from mile_ros.qos import SENSOR
+from mile_ros.stamps import to_seconds
 from mile_sim.block_insertion import default_task
 from mile_sim.operator import load_operator
 
@@ -166,27 +167,29 @@ def test_the_security_policy_is_complete_and_allows_nothing_else(stage: Live) ->
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_arm_whose_arbiter_hangs_in_an_episode_rises_out_of_the_way(stage: Live) -> None:
-    heights: list[float] = []
-    stage.witness.node.create_subscription(
-        ArmState, 'arm_state', lambda message: heights.append(float(message.commanded_target[2])), SENSOR
-    )
+    heard: list[tuple[float, float]] = []
+
+    def hear(state: ArmState) -> None:
+        heard.append((to_seconds(state.header.stamp), float(state.commanded_target[2])))
+
+    stage.witness.node.create_subscription(ArmState, 'arm_state', hear, SENSOR)
     stage.links['joy'].spoil = lambda _: None
     stage.begin(takeover=False)
     stage.end()
     stage.begin(takeover=False)  # anew, and so from where episodes start, well below the top
-    heights.clear()
+    heard.clear()
     os.kill(stage.pids['teleop_node'], signal.SIGSTOP)
-    stage.witness.wait(1.0)
-    held = heights[-1]
-    top = default_task().workspace_high[2]
-    stage.witness.until(lambda: heights[-1] > top - 5e-4, 'the arm to be at the top', 60.0)
+    task = default_task()
+    top = task.workspace_high[2]
+    stage.witness.until(lambda: heard and heard[-1][1] > top - 5e-4, 'the arm to be at the top', 60.0)
     goes_on = time.monotonic()
     os.kill(stage.pids['teleop_node'], signal.SIGCONT)
-    assert held < top - 2e-3
-    assert max(heights) <= top + 1e-6
+    stamps, heights = np.array(heard).T
+    assert heights[0] < top - 2e-3
+    assert heights.max() <= top + 1e-6
     assert f'no command for {RETRACT_AFTER_S:g} s in an episode: the arm retracts' in (stage.run.path / 'log/arm_node.log').read_text()
-    rise = np.diff(heights)
-    assert rise[rise > 0].max() <= default_task().step_size_m + 1e-6
+    periods = np.floor(np.diff(stamps) * task.rate_hz) + 1  # states may be lost on a busy machine
+    assert (np.diff(heights) <= periods * task.step_size_m + 1e-6).all()
     stage.witness.until(lambda: stage.witness.policy_commands(goes_on, math.inf) > 10, 'the policy to drive again', 60.0)
 
 
