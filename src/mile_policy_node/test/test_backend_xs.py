@@ -69,7 +69,7 @@ class Rig:
         self.wait_for = wait_for
         self.hardware = spin(make)
         self.servos = self.hardware.servos
-        self.process = start_process('arm_node', task_file=TASK_FILE, backend='xs', reset_timeout_s=5.0)
+        self.process = start_process('arm_node', task_file=TASK_FILE, backend='xs', reset_timeout_s=5.0, joint_state_timeout_s=2.0)
         self.arbiter = spin(FakeArbiter)
         self.arbiter.status.publish(TeleopStatus(mode=Mode.HOLD))
         self.wait_for_ready()
@@ -175,7 +175,7 @@ def test_torque_comes_back_only_where_the_arm_was_measured_since(rig: Rig) -> No
     rig.hardware.mute = True
     refused = rig.call(rig.arbiter.torque, SetBool.Request(data=True))
     assert not refused.success
-    assert refused.message == 'torque: no joint states for 0.5 s, so where the arm would have to stay is not known'
+    assert refused.message == 'torque: no joint states for 2 s, so where the arm would have to stay is not known'
     fallen = rig.servos.joints + np.array([0.0, -0.1, 0.0, 0.0, 0.1, 0.0])
     rig.servos.place(fallen.tolist(), rig.servos.opening)
     future = rig.arbiter.torque.call_async(SetBool.Request(data=True))
