@@ -12,13 +12,10 @@ quadrature. σ is the scale of the CDF (paper, Appendix D and Table I). Shapes: 
 from __future__ import annotations
 
 import functools
-import math
-from typing import Any
 
 import torch
 from scipy.special import gammaln, roots_genlaguerre
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 DEFAULT_NODES = 8
 
@@ -31,7 +28,7 @@ def discrepancy(mean: Tensor, log_std: Tensor, mental_mean: Tensor, mental_log_s
 
 
 @functools.cache
-def _laguerre(nodes: int, dim: int) -> tuple[Tensor, Tensor]:
+def laguerre(nodes: int, dim: int) -> tuple[Tensor, Tensor]:
     """Nodes x = q/2 of Gamma(d/2, 1) and the logarithms of their normalised weights, float64, (nodes,) each."""
     x, w = roots_genlaguerre(nodes, dim / 2 - 1)
     return torch.as_tensor(x), torch.as_tensor(w).log() - float(gammaln(dim / 2))
@@ -57,70 +54,12 @@ def log_intervention_probability(
             for sigma >= 1, with 32 nodes for sigma >= 0.5.
         nodes: quadrature nodes.
     """
-    x, log_w = _laguerre(nodes, dim)
+    x, log_w = laguerre(nodes, dim)
     z = (m.double().unsqueeze(-1) / 2 - x - c) / sigma
     return (
         torch.logsumexp(log_w + torch.special.log_ndtr(z), dim=-1),
         torch.logsumexp(log_w + torch.special.log_ndtr(-z), dim=-1),
     )
-
-
-class _LogDecision(torch.autograd.Function):
-    """ln Σ_k w_k Φ(±(M/2 − x_k − c)/σ); its derivative by M is the mean of ±φ/Φ/(2σ) over the nodes, each weighed by its term."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        mean: Tensor,
-        log_std: Tensor,
-        mental_mean: Tensor,
-        mental_log_std: Tensor,
-        intervening: Tensor,
-        c: float,
-        sigma: float,
-        nodes: int,
-    ) -> Tensor:
-        x, log_w = _laguerre(nodes, mean.shape[-1])
-        inverse = torch.exp(-log_std)
-        scaled = (mental_mean - mean) * inverse
-        summands = torch.exp(2 * (mental_log_std - log_std)), scaled.square()
-        m = (summands[0] + summands[1]).sum(dim=-1)
-        scale = (2 * intervening.double() - 1) / sigma
-        z = (m.double() / 2 - (x + c).unsqueeze(-1)) * scale
-        terms = torch.special.log_ndtr(z).add_(log_w.unsqueeze(-1))
-        largest = terms.amax(dim=0)
-        weights = terms.sub_(largest).exp_()
-        total: Tensor = weights.sum(dim=0)
-        mills = torch.special.erfcx(z.mul_(-math.sqrt(0.5)))
-        slope = (weights.div_(mills).sum(dim=0) / total * scale).mul_(math.sqrt(2 / math.pi))  # twice that by M
-        ctx.save_for_backward(slope.to(m.dtype).unsqueeze(-1), scaled.mul_(inverse), *summands)
-        return total.log_().add_(largest)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        slope, by_mental_mean, ratio, squared = ctx.saved_tensors
-        slope = slope * gradient.to(slope.dtype).unsqueeze(-1)
-        by_mental_mean, by_mental_log_std = by_mental_mean * slope, ratio * slope
-        return -by_mental_mean, -(squared * slope + by_mental_log_std), by_mental_mean, by_mental_log_std, None, None, None, None
-
-
-def log_decision_probability(
-    mean: Tensor,
-    log_std: Tensor,
-    mental_mean: Tensor,
-    mental_log_std: Tensor,
-    intervening: Tensor,
-    c: float,
-    sigma: float,
-    nodes: int = DEFAULT_NODES,
-) -> Tensor:
-    """ln p(ν|s) of the ν (B,) that was seen, of two diagonal Gaussians, (B, d) each -> float64 (B,).
-
-    It is one of the two of `log_intervention_probability`, of the discrepancy of the Gaussians, at a fraction of the cost: for training.
-    """
-    result: Tensor = _LogDecision.apply(mean, log_std, mental_mean, mental_log_std, intervening, c, sigma, nodes)
-    return result
 
 
 def intervention_probability(

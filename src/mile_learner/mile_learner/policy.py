@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mile_learner.architecture import Architecture as Architecture
-from mile_learner.intervention import DEFAULT_NODES, discrepancy, log_decision_probability, log_intervention_probability
+from mile_learner.intervention import DEFAULT_NODES, discrepancy, log_intervention_probability
 from mile_learner.network import Policy
 
 
@@ -36,12 +36,6 @@ class Gaussian(NamedTuple):
     def log_intervention_probability(self, expected: Gaussian, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
         """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`."""
         return log_intervention_probability(discrepancy(*self, *expected), self.mean.shape[-1], c, sigma, nodes)
-
-    def log_decision_probability(
-        self, expected: Gaussian, intervening: Tensor, c: float, sigma: float, nodes: int = DEFAULT_NODES
-    ) -> Tensor:
-        """ln p(ν|s) of the ν (B,) that was seen, float64 (B,); see `mile_learner.intervention`."""
-        return log_decision_probability(*self, *expected, intervening, c, sigma, nodes)
 
 
 class GaussianPolicy(Policy):

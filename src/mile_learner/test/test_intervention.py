@@ -15,7 +15,6 @@ from mile_learner.intervention import (
     enough_nodes,
     intervention_probability,
     intervention_probability_sampled,
-    log_decision_probability,
     log_intervention_probability,
     probability_floor,
 )
@@ -88,21 +87,6 @@ def test_gradients_are_those_of_the_function() -> None:
     parameters = tuple(t.requires_grad_() for t in gaussians(3, 4, seed=5))
     assert torch.autograd.gradcheck(lambda a, b, c, d: intervention_probability(a, b, c, d, 6.0, 3.0), parameters)
     assert torch.autograd.gradcheck(lambda a, b, c, d: log_intervention_probability(discrepancy(a, b, c, d), 4, 6.0, 3.0), parameters)
-
-
-@pytest.mark.parametrize(('c', 'sigma'), [(6.0, 3.0), (70.0, 100.0), (1.0, 0.2)])
-def test_the_probability_of_what_was_seen_is_one_of_both_with_its_gradient(c: float, sigma: float) -> None:
-    parameters = gaussians(48, 4, seed=6)
-    parameters[2].add_(torch.tensor([0.0, 0.3, 1.0, 2.0, 4.0, 8.0], dtype=torch.float64).repeat(8).unsqueeze(-1))
-    parameters = tuple(t.requires_grad_() for t in parameters)
-    nu = torch.arange(48) % 12 < 6
-    seen = log_decision_probability(*parameters, nu, c, sigma)
-    both = torch.where(nu, *log_intervention_probability(discrepancy(*parameters), 4, c, sigma))
-    assert torch.allclose(seen, both, rtol=1e-12)
-    for one, other in zip(*(torch.autograd.grad(values.sum(), parameters) for values in (seen, both)), strict=True):
-        assert torch.allclose(one, other, rtol=1e-6)
-    near = tuple(t.requires_grad_() for t in gaussians(8, 4, seed=6))
-    assert torch.autograd.gradcheck(lambda *p: log_decision_probability(*p, nu[2:10], c, sigma), near)
 
 
 def test_probability_grows_with_the_discrepancy() -> None:

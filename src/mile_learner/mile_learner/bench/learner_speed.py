@@ -39,7 +39,7 @@ BATCHES = (256, 1024)
 HISTORY, LAYOUT = 4, ('ee_x', 'ee_y', 'ee_z', 'gripper', 'block_to_hole_x', 'block_to_hole_y', 'block_to_hole_z')
 SAMPLES = 1000
 """Of the human's and of the robot's action each, as in the code that the authors released."""
-TURNS, EPOCHS_PER_TURN = 20, 5
+TURNS, EPOCHS_PER_TURN = 20, 20
 BAG_READS = 5
 
 

@@ -56,6 +56,7 @@ from mile_learner.categorical import Categorical
 from mile_learner.config import Config, option
 from mile_learner.intervention import enough_nodes
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.mile_objective import objective
 from mile_learner.network import Policy
 from mile_learner.policy import Gaussian
 
@@ -145,30 +146,53 @@ class Batch:
 
 @dataclass(frozen=True)
 class Losses:
-    """Of B steps.
+    """Of B steps; all but `total` without gradient.
 
     Attributes:
-        total: J.
-        intervention: J1.
-        action: J2, zero where no step has ν = 1.
+        total: J; of several batches together their mean, weighed by their sizes.
         log_decision: ln p(ν|s) of the ν of the data, (B,).
+        action_nll: −ln of a_h given ν = 1, where ν = 1, (B,).
         intervening: ν, (B,).
+        decided: where J1 counts, (B,).
         human, expected: π and π̂.
     """
 
     total: Tensor
-    intervention: Tensor
-    action: Tensor
     log_decision: Tensor
+    action_nll: Tensor
     intervening: Tensor
+    decided: Tensor
     human: Gaussian | Categorical
     expected: Gaussian | Categorical
 
     @property
+    def intervention(self) -> Tensor:
+        """J1."""
+        return -self.log_decision[self.decided].sum() / self.decided.sum().clamp_min(1)
+
+    @property
+    def action(self) -> Tensor:
+        """J2, zero where no step has ν = 1."""
+        chosen = self.action_nll[self.intervening]
+        return chosen.sum() / (len(self.intervening) if isinstance(self.human, Categorical) else max(len(chosen), 1))
+
+    @property
     def probability(self) -> Tensor:
-        """p(ν=1|s), without gradient, (B,)."""
-        likelihood = self.log_decision.detach().exp()
+        """p(ν=1|s), (B,)."""
+        likelihood = self.log_decision.exp()
         return torch.where(self.intervening, likelihood, 1 - likelihood)
+
+    @staticmethod
+    def together(batches: Sequence[Losses]) -> Losses:
+        """Of all steps of some batches."""
+
+        def joined(name: str) -> Any:
+            parts = [getattr(losses, name) for losses in batches]
+            return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
+
+        rest = {field.name: joined(field.name) for field in dataclasses.fields(Losses) if field.name != 'total'}
+        shares = [losses.total.detach() * len(losses.intervening) for losses in batches]
+        return Losses(total=torch.stack(shares).sum() / len(rest['intervening']), **rest)
 
 
 @torch.no_grad()
@@ -177,81 +201,70 @@ def summary(batches: Sequence[Losses]) -> dict[str, float]:
 
     Among them are the shortcuts of J1: how wide the policy is (mean log-std, or entropy) and how far from the mental model.
     """
-    sizes = [len(losses.intervening) for losses in batches]
-
-    def together(parts: list[Any]) -> Any:
-        return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
-
-    def mean(values: list[Tensor]) -> float:
-        return float(np.average([value.item() for value in values], weights=sizes))
-
-    human, expected = together([losses.human for losses in batches]), together([losses.expected for losses in batches])
+    losses = Losses.together(batches)
+    human: Any = losses.human
+    expected: Any = losses.expected
     if isinstance(human, Categorical):
         distance = (expected.log_probs.exp() - human.log_probs.exp()).abs().sum(dim=-1) / 2
         watched = {'entropy': human.entropy(), 'mental_distance': distance}
     else:
         watched = {'log_std': human.log_std, 'mental_distance': (expected.mean - human.mean).abs()}
     return {
-        'loss': mean([losses.total for losses in batches]),
-        'intervention_loss': mean([losses.intervention for losses in batches]),
-        'action_loss': mean([losses.action for losses in batches]),
-        'predicted_rate': torch.cat([losses.probability for losses in batches]).mean().item(),
+        'loss': losses.total.item(),
+        'intervention_loss': losses.intervention.item(),
+        'action_loss': losses.action.item(),
+        'predicted_rate': losses.probability.mean().item(),
         **{name: values.mean().item() for name, values in watched.items()},
     }
 
 
-@dataclass(frozen=True)
-class Model:
-    """What the intervention model says of B steps.
-
-    Attributes:
-        log_decision: ln p(ν|s) of the ν of the data, (B,).
-        action_nll: −ln of a_h given ν = 1, of no meaning where ν = 0, (B,).
-    """
-
-    log_decision: Tensor
-    action_nll: Tensor
-
-
 def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float, sigma: float, config: MileConfig) -> Losses:
     """J and its parts on one batch."""
-    nu = batch.intervening
     human = policy(batch.inputs)
     expected = expected_robot(human, policy, mental_model, batch, config)
-    if isinstance(human, Categorical):
-        model = discrete_model(human, expected, batch, c, sigma, config)
-        counted = others = len(nu)
-    else:
-        model = continuous_model(human, expected, batch, c, sigma, config)
-        counted = int(nu.sum())
-        others = len(nu) - counted
-    log_decision = model.log_decision
-    if config.lapse > 0:
-        half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
-        log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
-    counts = batch.decided.to(log_decision.dtype)
-    j1 = torch.dot(log_decision, counts.div_(-counts.sum().clamp_min(1)))
-    j2 = torch.dot(model.action_nll, nu.to(model.action_nll.dtype).div_(max(counted, 1)))
-    total = torch.lerp(j2.to(j1.dtype), j1, config.intervention_weight)
+    nu, actions = batch.intervening, batch.human_actions
     if config.robot_weight > 0:
-        left_alone = type(human)(*(part[~nu] for part in human))
-        j3 = -left_alone.log_prob(batch.robot_actions[~nu]).sum() / max(others, 1)
-        total = total + config.robot_weight * j3
+        actions = torch.where(nu.unsqueeze(-1), actions, batch.robot_actions)
+    weights = step_weights(batch, config, discrete=isinstance(human, Categorical))
+    if isinstance(human, Gaussian) and config.variant == 'as_published' and config.lapse == 0:
+        nodes = config.nodes or enough_nodes(sigma)
+        total, log_decision, action_nll = objective(
+            human, expected, actions, nu, weights, c, sigma, nodes, std_gradient=config.std_gradient
+        )
+    else:
+        model = discrete_model if isinstance(human, Categorical) else continuous_model
+        log_decision, action_nll = model(human, expected, actions, nu, c, sigma, config)
+        if config.lapse > 0:
+            half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
+            log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
+        total = torch.dot(action_nll.to(weights[1].dtype), weights[1]) - torch.dot(log_decision, weights[0])
     return Losses(
         total=total,
-        intervention=j1,
-        action=j2,
         log_decision=log_decision.detach(),
+        action_nll=action_nll.detach(),
         intervening=nu,
-        human=human,
-        expected=expected,
+        decided=batch.decided,
+        human=type(human)(*(part.detach() for part in human)),
+        expected=type(expected)(*(part.detach() for part in expected)),
+    )
+
+
+def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[Tensor, Tensor]:
+    """What −ln p(ν|s) (float64) and −ln of the action (float32) of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3."""
+    nu, size = batch.intervening, len(batch.intervening)
+    decisions, taken = int(batch.decided.sum()), int(nu.sum())
+    j2, j3 = (size, size) if discrete else (max(taken, 1), max(size - taken, 1))
+    of_human, of_robot = (1 - config.intervention_weight) / j2, config.robot_weight / j3
+    return (
+        batch.decided.double().mul_(config.intervention_weight / max(decisions, 1)),
+        nu.float().mul_(of_human - of_robot).add_(of_robot),
     )
 
 
 def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: Policy, batch: Batch, config: MileConfig) -> Any:
     """π̂ of the batch, of the same class as `human`, which is π."""
     if config.mental_model == 'none':
-        return human
+        return human if config.std_gradient or isinstance(human, Categorical) else Gaussian(human.mean, human.log_std.detach())
     if config.mental_model != 'noted':
         return mental_model(batch.inputs)
     if isinstance(human, Categorical):
@@ -259,24 +272,29 @@ def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: 
     return Gaussian(batch.robot_actions, torch.full_like(batch.robot_actions, policy.architecture.log_std_min))
 
 
-def continuous_model(human: Gaussian, expected: Gaussian, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
-    """Eq. 2, and N(μ, s) for a_h (Eq. 4); as released: N(p μ, p s)."""
-    nu, nodes = batch.intervening, config.nodes or enough_nodes(sigma)
+def continuous_model(
+    human: Gaussian, expected: Gaussian, actions: Tensor, nu: Tensor, c: float, sigma: float, config: MileConfig
+) -> tuple[Tensor, Tensor]:
+    """ln p(ν|s) by Eq. 2, and −ln N(a; μ, s) (Eq. 4), a_h as released: N(p μ, p s); (B,) each.
+
+    With the options that `objective` takes, its sum and gradient are the same, and sooner there.
+    """
     deciding = human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
-    log_decision = deciding.log_decision_probability(deciding if expected is human else expected, nu, c, sigma, nodes)
+    log_decision = torch.where(nu, *deciding.log_intervention_probability(expected, c, sigma, config.nodes or enough_nodes(sigma)))
     acting = human
     if config.variant == 'as_released':
-        log_p = log_decision.unsqueeze(-1)  # where ν = 1, and no other step's action counts
+        log_p = torch.where(nu, log_decision, 0.0).unsqueeze(-1)
         acting = Gaussian(log_p.exp() * human.mean, (log_p + human.log_std).clamp(*RELEASED_LOG_STD))
         log_decision = log_decision.clamp(math.log(RELEASED_P), math.log1p(-RELEASED_P))
-    return Model(log_decision, -acting.log_prob(batch.human_actions))
+    return log_decision, -acting.log_prob(actions)
 
 
-def discrete_model(human: Categorical, expected: Categorical, batch: Batch, c: float, sigma: float, config: MileConfig) -> Model:
-    """The classes of Eq. 3, taken apart into whether and what."""
-    nu = batch.intervening
+def discrete_model(
+    human: Categorical, expected: Categorical, actions: Tensor, nu: Tensor, c: float, sigma: float, config: MileConfig
+) -> tuple[Tensor, Tensor]:
+    """ln p(ν|s), and −ln of a_h given ν = 1 or of a_r by π, (B,) each: the classes of Eq. 3, taken apart into whether and what."""
     joint, released = config.discrete_form == 'joint', config.variant == 'as_released'
     classes = human.log_classes(expected, c, sigma, joint=joint, released=released)
     log_p = torch.logsumexp(classes[:, :-1], dim=-1)
-    chosen = classes.gather(-1, batch.human_actions.long()).squeeze(-1)
-    return Model(torch.where(nu, log_p, classes[:, -1]), log_p - chosen)
+    chosen = classes.gather(-1, actions.long()).squeeze(-1)
+    return torch.where(nu, log_p, classes[:, -1]), torch.where(nu, log_p - chosen, -human.log_prob(actions))

@@ -1,0 +1,102 @@
+"""J of MILE for Gaussian policies, value and gradient in one pass.
+
+`mile_losses` could add it up from its parts, and does for the variants; autograd then walks some twenty nodes more, which take a
+twentieth of a training step. The gradient of ln p(ν|s) = ln Σ_k w_k Φ(z_k), z_k = ±(M/2 − x_k − c)/σ, by M is that of its terms,
+±φ(z_k)/Φ(z_k)/(2σ) each, weighed by their shares in the sum; M, x and w are those of `mile_learner.intervention`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mile_learner.intervention import laguerre
+from mile_learner.policy import Gaussian
+
+
+def objective(
+    human: Gaussian,
+    expected: Gaussian,
+    actions: Tensor,
+    intervening: Tensor,
+    weights: tuple[Tensor, Tensor],
+    c: float,
+    sigma: float,
+    nodes: int,
+    *,
+    std_gradient: bool = True,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ −weights[0] ln p(ν|s) − weights[1] ln π(a|s) over B steps.
+
+    Args:
+        human: π, (B, d).
+        expected: π̂, (B, d).
+        actions: a, (B, d).
+        intervening: ν, (B,).
+        weights: of the decision and of the action, (B,) each.
+        c: cost of intervening [nats].
+        sigma: scale of the CDF [nats].
+        nodes: quadrature nodes.
+        std_gradient: whether ln p(ν|s) has a gradient by the standard deviation of π.
+
+    Returns:
+        The sum (), and without gradient ln p(ν|s), float64 (B,), and −ln π(a|s), (B,).
+    """
+    result: tuple[Tensor, Tensor, Tensor] = _Objective.apply(
+        *human, *expected, actions, intervening, *weights, c, sigma, nodes, std_gradient
+    )
+    return result
+
+
+class _Objective(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mean: Tensor,
+        log_std: Tensor,
+        mental_mean: Tensor,
+        mental_log_std: Tensor,
+        actions: Tensor,
+        intervening: Tensor,
+        decision_weights: Tensor,
+        action_weights: Tensor,
+        c: float,
+        sigma: float,
+        nodes: int,
+        std_gradient: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x, log_w = laguerre(nodes, mean.shape[-1])
+        inverse = torch.exp(-log_std)
+        scaled = (mental_mean - mean).mul_(inverse)
+        ratio, squared = torch.exp((mental_log_std - log_std).mul_(2)), scaled.square()
+        m = (ratio + squared).sum(dim=-1)
+        scale = intervening.double().mul_(2 / sigma).sub_(1 / sigma)
+        z = (m.double().mul_(0.5) - (x + c).unsqueeze(-1)).mul_(scale)
+        terms = torch.special.log_ndtr(z).add_(log_w.unsqueeze(-1))
+        log_decision = torch.logsumexp(terms, dim=0)
+        mills = torch.special.erfcx(z.mul_(-math.sqrt(0.5)))
+        slope = terms.sub_(log_decision).exp_().div_(mills).sum(dim=0)
+        slope.mul_(scale).mul_(decision_weights).mul_(-math.sqrt(2 / math.pi))  # twice the gradient of the sum by M
+
+        column = slope.to(m.dtype).unsqueeze(-1)
+        by_mental_mean, by_mental_log_std = scaled.mul_(inverse).mul_(column), ratio.mul_(column)
+        away = (actions - mean).mul_(inverse)
+        distance = away.square()
+        action_nll = torch.add(log_std, distance, alpha=0.5).sum(dim=-1).add_(mean.shape[-1] * math.log(2 * math.pi) / 2)
+        weighted = action_weights.unsqueeze(-1)
+        by_mean = away.mul_(inverse).mul_(weighted).add_(by_mental_mean).neg_()
+        by_log_std = weighted - distance.mul_(weighted)
+        if std_gradient:
+            by_log_std.sub_(by_mental_log_std).sub_(squared.mul_(column))
+        ctx.save_for_backward(by_mean, by_log_std, by_mental_mean, by_mental_log_std)
+        ctx.mark_non_differentiable(log_decision, action_nll)
+        return torch.dot(action_nll, action_weights) - torch.dot(log_decision, decision_weights), log_decision, action_nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(by * gradient for by in ctx.saved_tensors), *[None] * 8)
