@@ -101,11 +101,12 @@ class XsBackend:
         if not self._torque.service_is_ready():
             msg = f'{self._robot.namespace}/torque_enable: nobody serves it; is xs_sdk running?'
             raise BackendError(msg)
+        measured = await self._measured_anew() if enable else None
         self._sent, self._servo.target = None, None
         self._push(0.0)
-        self._faults[TORQUE_ENABLE] = 'torque is being switched on' if enable else 'torque is off, by order'
-        if enable:
-            self._arm.publish(JointGroupCommand(name=ARM, cmd=(await self._measured_anew()).joints.tolist()))
+        self._faults[TORQUE_ENABLE] = 'torque is off, by order' if measured is None else 'torque is being switched on'
+        if measured is not None:
+            self._arm.publish(JointGroupCommand(name=ARM, cmd=measured.joints.tolist()))
         ordered = self._torque.call_async(TorqueEnable.Request(cmd_type='group', name=EVERYTHING, enable=enable))
         if enable and not self._robot.answers_registers:
             ordered.add_done_callback(lambda _: self._faults.pop(TORQUE_ENABLE))
