@@ -250,14 +250,14 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
 
 
 def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[Tensor, Tensor]:
-    """What −ln p(ν|s) (float64) and −ln of the action (float32) of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3."""
+    """What −ln p(ν|s) (float64) and −ln of the action of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3."""
     nu, size = batch.intervening, len(batch.intervening)
     decisions, taken = int(batch.decided.sum()), int(nu.sum())
     j2, j3 = (size, size) if discrete else (max(taken, 1), max(size - taken, 1))
     of_human, of_robot = (1 - config.intervention_weight) / j2, config.robot_weight / j3
     return (
         batch.decided.double().mul_(config.intervention_weight / max(decisions, 1)),
-        nu.float().mul_(of_human - of_robot).add_(of_robot),
+        nu.to(batch.inputs.dtype).mul_(of_human - of_robot).add_(of_robot),
     )
 
 
