@@ -73,7 +73,7 @@ def _reference(cell: Cell, prepared: Prepared, tests: list[int]) -> list[Record]
     return [episode.record() for episode in episodes]
 
 
-def _demonstrations(cell: Cell, prepared: Prepared, sink: Sink) -> list[InterventionData]:
+def demonstrations(cell: Cell, prepared: Prepared, sink: Sink) -> list[InterventionData]:
     """What every method is given beforehand, from start states that are not used otherwise."""
     if not cell.demonstrations:
         return []
@@ -156,7 +156,7 @@ def _start(cell: Cell, prepared: Prepared) -> Bundle:
 def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, tests: list[int], sink: Sink) -> None:
     """N iterations of k episodes and training, tested now and then with the last policy."""
     bundle = _start(cell, prepared)
-    parts = _demonstrations(cell, prepared, sink)
+    parts = demonstrations(cell, prepared, sink)
     for iteration in range(1, suite.iterations + 1):
         parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
         bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)
