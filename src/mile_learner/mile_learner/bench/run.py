@@ -128,6 +128,7 @@ def run_comparison(
     _claim(out, options, preparation)
     missing = missing_cells(out, cells)
     jobs = [Job(cell, options, preparation, dict(TASKS), None if ray else str(folder / f'.{cell.name}.part')) for cell in missing]
+    parts = [Path(job.part) for job in jobs if job.part is not None]
     planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
     done = sum(planned.values()) - sum(planned[cell] for cell in missing)
     failed = []
@@ -135,7 +136,7 @@ def run_comparison(
     with tqdm(total=sum(planned.values()), initial=done, **bar_options) as bar:
 
         def show() -> None:
-            now = done + sum(path.read_bytes().count(b'\n') for path in folder.glob('.*.part') if path.is_file())
+            now = done + sum(path.read_bytes().count(b'\n') for path in parts if path.is_file())
             bar.update(now - bar.n)
 
         for outcome in _outcomes(jobs, workers, ray, show):
