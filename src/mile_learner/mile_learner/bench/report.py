@@ -99,19 +99,18 @@ def comparison_numbers(table: Table, compared: str) -> Report:
                 points.append(point)
             per_task[task]['methods'][method] = points
     entry: Report = {'suite': table.suite, 'human': table.human, 'demonstrations': table.demonstrations, 'tasks': per_task}
-    entry['overall'] = {method: _overall(table, method) for method in table.methods if _everywhere(table, method)}
-    learners = [method for method in table.methods if method not in REFERENCES and _everywhere(table, method)]
-    rivals = [method for method in (*learners, *REFERENCES) if method != compared and _everywhere(table, method)]
-    if compared in learners and rivals:
-        first = _scores(table, compared)
+    everywhere = [method for method in table.methods if _tasks_of(table) and _tasks_of(table, method) == _tasks_of(table)]
+    entry['overall'] = {method: _overall(table, method) for method in everywhere}
+    shared = {method: _tasks_of(table, compared, method) for method in table.methods if method != compared}
+    if compared not in REFERENCES and any(shared.values()):
         entry['compared'] = compared
-        entry['against'] = {method: _against(table, first, _scores(table, method)) for method in rivals}
+        entry['against'] = {method: _against(table, tasks, compared, method) for method, tasks in shared.items() if tasks}
     return entry
 
 
-def _against(table: Table, first: list[Any], other: list[Any]) -> Report:
+def _against(table: Table, tasks: list[str], compared: str, method: str) -> Report:
+    first, other = ([table.scores(task, name) for task in tasks] for name in (compared, method))
     difference = paired_difference(first, other)
-    tasks = [task for task in table.tasks if table.seeds(task)]
     return {
         'probability_of_improvement': list(probability_of_improvement(first, other)),
         'paired_difference': list(difference),
@@ -142,17 +141,13 @@ def _estimate(values: Any) -> Report:
     return {'mean': float(values.mean()), 'low': low, 'high': high, 'per_seed': [float(value) for value in values]}
 
 
-def _scores(table: Table, method: str) -> list[Any]:
-    return [table.scores(task, method) for task in table.tasks if table.seeds(task)]
-
-
-def _everywhere(table: Table, method: str) -> bool:
-    tasks = [task for task in table.tasks if table.seeds(task)]
-    return bool(tasks) and all(table.cells_of(task, method) for task in tasks)
+def _tasks_of(table: Table, *methods: str) -> list[str]:
+    """The tasks on which all of these methods were compared."""
+    return [task for task in table.tasks if table.seeds(task) and all(table.cells_of(task, method) for method in methods)]
 
 
 def _overall(table: Table, method: str) -> Report:
-    values = _scores(table, method)
+    values = [table.scores(task, method) for task in _tasks_of(table, method)]
     low, high = interval(values, interquartile_mean)
     return {'iqm': float(interquartile_mean(*values)), 'low': low, 'high': high}
 
@@ -195,21 +190,30 @@ def comparison_text(entry: Report) -> list[str]:
             f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
         ]
         lines.append('')
-    return lines + (against_text(entry['compared'], entry['against']) if 'compared' in entry else [])
+    if 'compared' in entry:
+        lines += against_text(entry['compared'], entry['against'], [task for task, content in entry['tasks'].items() if content['seeds']])
+    return lines
 
 
-def against_text(compared: str, against: Report) -> list[str]:
-    """Markdown of the pairwise comparisons of one method; a verdict of one task counts seeds only of that task."""
-    tasks = list(next(iter(against.values()))['tasks'])
+def against_text(compared: str, against: Report, tasks: Sequence[str]) -> list[str]:
+    """Markdown of the pairwise comparisons of one method; a verdict of one task counts seeds only of that task.
+
+    A method that was not run on every task is named with those on which it was.
+    """
     heads = [f'{compared} against', 'probability of improvement', 'paired difference of success', f'{compared} is']
     heads += tasks if len(tasks) > 1 else []
     lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
     for method, value in against.items():
         cells = [_triple(value['probability_of_improvement'], '.2f'), _triple(value['paired_difference'], '+.2f'), value['verdict']]
         if len(tasks) > 1:
-            cells += [f'{_triple(value["tasks"][task], "+.2f")} {verdict(*value["tasks"][task][1:])}' for task in tasks]
-        lines.append(f'| {method} | {" | ".join(cells)} |')
+            cells += [_on_task(value['tasks'][task]) if task in value['tasks'] else '' for task in tasks]
+        where = '' if len(value['tasks']) == len(tasks) else f' (on {", ".join(value["tasks"])})'
+        lines.append(f'| {method}{where} | {" | ".join(cells)} |')
     return [*lines, '']
+
+
+def _on_task(difference: list[float]) -> str:
+    return f'{_triple(difference, "+.2f")} {verdict(*difference[1:])}'
 
 
 def _triple(value: list[float], form: str) -> str:

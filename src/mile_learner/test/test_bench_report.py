@@ -1,0 +1,47 @@
+"""The report on raw records written by hand: who is compared with whom, and on which tasks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mile_learner.bench.report import make_report
+
+
+def _cell(out: Path, task: str, method: str, seed: int, succeeded: int) -> None:
+    """One whole cell whose policy succeeded in so many of ten test episodes."""
+    head = {'suite': 'single', 'task': task, 'human': 'as_published', 'method': method, 'seed': seed, 'demonstrations': 0}
+    tests = [{'kind': 'test', 'iteration': 1, 'start': k, 'success': k < succeeded, 'return': 0.0, 'interventions': 0} for k in range(10)]
+    lines = [head | {'options': {'quick': False}}, *tests]
+    (out / 'cells').mkdir(exist_ok=True)
+    (out / 'cells' / f'{task}-{method}-{seed}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Three methods on two tasks, `slow` on one of them alone."""
+    for seed in range(3):
+        for task, successes in {'door': {'mile': 6, 'quick': 4, 'slow': 3}, 'lamp': {'mile': 2, 'quick': 6}}.items():
+            for method, succeeded in successes.items():
+                _cell(tmp_path, task, method, seed, succeeded)
+    return tmp_path
+
+
+def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was(out: Path) -> None:
+    against = make_report(out)['comparisons'][0]['against']
+    assert {method: set(found['tasks']) for method, found in against.items()} == {'quick': {'door', 'lamp'}, 'slow': {'door'}}
+    assert against['slow']['paired_difference'] == pytest.approx([0.3, 0.3, 0.3]), 'of the one task that both have'
+    assert against['quick']['paired_difference'] == pytest.approx([-0.1, -0.1, -0.1]), '(+0.2 - 0.4) / 2'
+    rows = [line for line in (out / 'report.md').read_text().splitlines() if line.startswith(('| quick |', '| slow (on door) |'))]
+    assert rows[-1].endswith('| ahead | +0.30 [+0.30, +0.30] ahead |  |')
+    assert rows[-2].endswith('| behind | +0.20 [+0.20, +0.20] ahead | -0.40 [-0.40, -0.40] behind |')
+
+
+def test_such_a_method_can_be_the_one_that_is_compared(out: Path) -> None:
+    entry = make_report(out, 'slow')['comparisons'][0]
+    assert entry['compared'] == 'slow'
+    assert {method: list(found['tasks']) for method, found in entry['against'].items()} == {'mile': ['door'], 'quick': ['door']}
+    assert set(entry['overall']) == {'mile', 'quick'}, 'over all tasks stand those alone that have all'
+    assert '| mile (on door) |' in (out / 'report.md').read_text()
