@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,7 @@ from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.intervention import intervention_probability_sampled
 from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.step import Array
 
 CONTINUOUS, DISCRETE = 'block_insertion', 'lunar_lander'
 
@@ -92,7 +95,7 @@ def test_floors(name: str, c: float) -> None:
 
 def test_value_gate_holds_after_its_decision_and_slips_at_random() -> None:
     rng = np.random.default_rng(0)
-    gate = ValueGate(HumanPolicy(0.1, None), threshold=10.0, certainty=0.95, hold=4)
+    gate = ValueGate(HumanPolicy(0.1, None).log_ratio, threshold=10.0, certainty=0.95, hold=4)
     expert = np.zeros((1, 2), np.float32)
     taken: dict[bool, list[bool]] = {}
     for worse in (True, False):
@@ -106,6 +109,26 @@ def test_value_gate_holds_after_its_decision_and_slips_at_random() -> None:
     assert np.mean(taken[False]) == pytest.approx(4 * 0.05 / (4 * 0.05 + 0.95), abs=0.04)
     assert _runs(taken[False])[:-1]
     assert all(length % 4 == 0 for length in _runs(taken[False])[:-1])
+
+
+@pytest.mark.parametrize('name', [CONTINUOUS, DISCRETE])
+def test_q_threshold_judges_by_the_values_of_an_expert_that_has_them(name: str) -> None:
+    given_task = get_task(name)
+    width = len(given_task.observation_layout)
+
+    def value(observation: Array, action: Array) -> Array:
+        assert observation.shape == (len(action), width)
+        return -np.abs(action[:, 0] - observation[:, 0])
+
+    task = dataclasses.replace(given_task, value=lambda: value)
+    now = _situation(task, 200)
+    present = now.stacked[:, -width:]
+    worse = value(present, now.expert_action) - value(present, now.robot_action) > 0.5
+    assert 0 < worse.sum() < len(worse)
+    human = make_human(task, HumanConfig(gate='q_threshold', certainty=1.0), HumanParts(_bundle(task), None), 0.5, seed=0)
+    human.begin(range(200))
+    taken, _ = human.decide(now.rows, now.stacked, now.robot_action, now.expert_action)
+    np.testing.assert_array_equal(taken, worse)
 
 
 def _runs(decisions: list[bool]) -> list[int]:
@@ -198,7 +221,7 @@ def test_decisions_do_not_depend_on_who_else_is_in_the_batch(gate: str) -> None:
 
 def test_the_hand_is_noisy_and_stays_in_range() -> None:
     human = SimulatedHuman(
-        ValueGate(HumanPolicy(0.1, None), threshold=1.0, certainty=0.95, hold=1), std=0.2, slip=0.0, actions=None, seed=0
+        ValueGate(HumanPolicy(0.1, None).log_ratio, threshold=1.0, certainty=0.95, hold=1), std=0.2, slip=0.0, actions=None, seed=0
     )
     human.begin([0])
     meant = np.array([[0.0, 1.0]], np.float32)
@@ -210,7 +233,7 @@ def test_the_hand_is_noisy_and_stays_in_range() -> None:
 
 def test_a_discrete_hand_slips_as_often_as_it_says() -> None:
     human = SimulatedHuman(
-        ValueGate(HumanPolicy(0.1, _bundle(get_task(DISCRETE))), threshold=1.0, certainty=0.95, hold=1),
+        ValueGate(HumanPolicy(0.1, _bundle(get_task(DISCRETE))).log_ratio, threshold=1.0, certainty=0.95, hold=1),
         std=0.1,
         slip=0.3,
         actions=4,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import warnings
 
 import numpy as np
 import pytest
 
+from mile_learner.bench.cells import RunOptions
+from mile_learner.bench.suites import Cell, configured
 from mile_learner.bench.tasks import TASKS, Task, as_observation, environments, get_task
 from mile_learner.errors import LearnerError
 
 pytest.importorskip('metaworld')
-NAMES = tuple(name for name in TASKS if name != 'lunar_lander_dqn')
-"""That one's expert is trained for minutes when it is first asked for; see test_dqn_expert."""
+NAMES = tuple(name for name in TASKS if not name.endswith(('_dqn', '_sac')))
+"""The others' experts are trained for minutes when they are first asked for; see test_dqn_expert and test_sac_expert."""
 
 
 def _play(task: Task, seed: int, steps: int, bias: float = 0.0) -> tuple[np.ndarray, list[float], dict]:
@@ -61,6 +65,22 @@ def test_meta_world_ends_at_its_horizon_without_an_error() -> None:
 def test_own_task(toy_task: str) -> None:
     assert get_task(toy_task).input_dim == 8
     assert _play(get_task(toy_task), 3, 40)[2]['success']
+
+
+@pytest.mark.parametrize(
+    ('name', 'scripted'),
+    [('lunar_lander_dqn', 'lunar_lander'), *((f'{name}_sac', name) for name in ('button_press', 'drawer_open', 'peg_insert'))],
+)
+def test_a_task_with_a_trained_expert_is_otherwise_the_same(name: str, scripted: str) -> None:
+    task, same = get_task(name), get_task(scripted)
+    own = ('name', 'expert', 'value', 'initial', 'options_of')
+    assert all(getattr(task, field.name) == getattr(same, field.name) for field in dataclasses.fields(task) if field.name not in own)
+    assert task.initial.demonstrations == same.initial.demonstrations
+    assert task.value is not None
+    other = 'block_insertion'
+    assert configured('mile', name) == configured('mile', scripted) != configured('mile', other)
+    chosen = RunOptions(chosen=json.dumps({scripted: {'mile': {'learning_rate': 0.5}}}))
+    assert chosen.configuration(Cell('single', name, 'delayed', 'mile', 0)).to_mapping()['learning_rate'] == 0.5
 
 
 @pytest.mark.parametrize(('where', 'words'), [('no_such_module:TASK', 'cannot be imported'), ('math:pi', 'expected a Task')])

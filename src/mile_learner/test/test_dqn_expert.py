@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
@@ -15,10 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mile_learner.bench.cells import RunOptions
-from mile_learner.bench.dqn_expert import RANKING, DqnConfig, Greedy, dqn_expert, dqn_folder
-from mile_learner.bench.suites import Cell, configured
-from mile_learner.bench.tasks import InitialRecipe, Judged, Task, get_task
+from mile_learner.bench.dqn_expert import Dqn, DqnConfig, Greedy, QValue
+from mile_learner.bench.rl_expert import RANKING, rl_expert
+from mile_learner.bench.tasks import InitialRecipe, Judged, Task
 
 CONFIG = DqnConfig(steps=600, snapshots=3, judged=4, begin=50, hidden=(16,), batch_size=32)
 
@@ -39,7 +37,7 @@ def _task(name: str, make: Callable[[], gymnasium.Env[Any, Any]] = _env) -> Task
         action_dim=2,
         discrete=True,
         horizon=100,
-        expert=lambda bias: dqn_expert(_task(name, make), CONFIG, bias),
+        expert=lambda bias: rl_expert(Dqn(_task(name, make), CONFIG), bias),
         initial=InitialRecipe(guess=0.1, limit=1.0, longest=100),
     )
 
@@ -62,7 +60,7 @@ def _weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     return {path.name: load_file(path) for path in sorted(folder.glob('*.safetensors'))}
 
 
-def test_greedy_takes_the_action_of_the_greatest_value() -> None:
+def test_greedy_takes_the_action_of_the_greatest_value_and_the_value_is_that_of_the_action() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
     observations = torch.randn(50, 3)
@@ -70,6 +68,9 @@ def test_greedy_takes_the_action_of_the_greatest_value() -> None:
     found = [greedy(None, observation.numpy())[0] for observation in observations]
     assert found == network(observations).argmax(dim=1).tolist()
     assert len(set(found)) > 1
+    actions = torch.randint(0, 4, (50, 1))
+    values = QValue(network.state_dict())(observations.numpy(), actions.numpy().astype(np.float32))
+    np.testing.assert_allclose(values, network(observations).gather(1, actions)[:, 0].detach().numpy(), atol=1e-5)
 
 
 def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +81,13 @@ def test_snapshots_are_ranked_and_the_same_seed_gives_the_same(tmp_path: Path, m
     for home in ('one', 'two'):
         monkeypatch.setenv('MILE_HOME', str(tmp_path / home))
         _task('cart').expert(0.0)
-        made.append(_weights(dqn_folder('cart', CONFIG)))
-    folder = dqn_folder('cart', CONFIG)
+        made.append(_weights(Dqn(_task('cart'), CONFIG).folder))
+    folder = Dqn(_task('cart'), CONFIG).folder
     assert list(made[0]) == ['000000200.safetensors', '000000400.safetensors', '000000600.safetensors']
     for name, weights in made[0].items():
         assert all(torch.equal(value, made[1][name][key]) for key, value in weights.items())
     ranking = json.loads((folder / RANKING).read_text())
-    order = [(entry['success'], entry['return']) for entry in ranking]
+    order = [(entry['success'], entry['merit']) for entry in ranking]
     assert order == sorted(order, reverse=True)
     assert sorted(path.name for path in folder.iterdir()) == ['.lock', *made[0], RANKING], 'what was kept for going on is gone'
     assert list(temporary.glob('SB3*')) == [], 'the library left nothing elsewhere'
@@ -106,7 +107,7 @@ def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkey
     monkeypatch.setenv('MILE_HOME', str(tmp_path))
     with pytest.raises(KilledError):
         _task('fragile cart', lambda: _Fragile(_env(), 450)).expert(0.0)
-    first = _weights(dqn_folder('fragile cart', CONFIG))
+    first = _weights(Dqn(_task('fragile cart'), CONFIG).folder)
     assert list(first) == ['000000200.safetensors', '000000400.safetensors']
     made: list[_Fragile] = []
 
@@ -116,16 +117,6 @@ def test_a_killed_training_goes_on_from_its_last_snapshot(tmp_path: Path, monkey
 
     _task('fragile cart', make).expert(0.0)
     assert made[0].steps == 200, 'the last third alone was trained anew; the other environments are for the ranking'
-    after = _weights(dqn_folder('fragile cart', CONFIG))
+    after = _weights(Dqn(_task('fragile cart'), CONFIG).folder)
     assert list(after) == [*first, '000000600.safetensors']
     assert all(torch.equal(value, after[name][key]) for name, weights in first.items() for key, value in weights.items())
-
-
-def test_the_task_is_lunar_lander_with_another_expert() -> None:
-    task, scripted = get_task('lunar_lander_dqn'), get_task('lunar_lander')
-    same = [field.name for field in dataclasses.fields(task) if field.name not in ('name', 'expert', 'initial', 'options_of')]
-    assert all(getattr(task, name) == getattr(scripted, name) for name in same)
-    assert configured('mile', 'lunar_lander_dqn') == configured('mile', 'lunar_lander') != configured('mile', 'drawer_open')
-    chosen = RunOptions(chosen='{"lunar_lander": {"mile": {"learning_rate": 0.5}}}')
-    config = chosen.configuration(Cell('single', 'lunar_lander_dqn', 'delayed', 'mile', 0))
-    assert config.to_mapping()['learning_rate'] == 0.5

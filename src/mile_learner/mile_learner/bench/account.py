@@ -9,8 +9,8 @@ _QUICK = '**Made with --quick: fewer demonstrations, epochs and pilots, to see t
 _DIFFERENCES = """\
 | | paper | here |
 |---|---|---|
-| expert | SAC (Meta-World), DQN (LunarLander) | the environment's own scripted controller; lunar_lander_dqn: a DQN; with a noisy hand |
-| initial policy | a suboptimal SAC or DQN, success not stated | clone of an expert with a wrong belief, or of an earlier DQN |
+| expert | SAC (Meta-World), DQN (LunarLander) | a scripted controller (_dqn, _sac: DQN, SAC with prior data), noisy hand |
+| initial policy | a suboptimal SAC or DQN, success not stated | clone of an expert with a wrong belief (_dqn, _sac: an early snapshot) |
 | human's policy in Eq. 2 | the expert's own distribution | Gaussian around the expert's action; discrete: a clone of the expert |
 | mental model of the human | clone of 100 rollouts of the initial policy | the same (informed, holding: the policy that flies) |
 | c, sigma of the human | Table I | bisected on pilot episodes with interventions to the wanted rate, sigma by the gate's floor |

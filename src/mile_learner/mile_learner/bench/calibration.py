@@ -23,6 +23,7 @@ from mile_learner.bench.humans import (
     HumanPolicy,
     ProbitGate,
     SimulatedHuman,
+    ValueDifference,
     ValueGate,
 )
 from mile_learner.bench.rollouts import run_episodes
@@ -40,6 +41,7 @@ _DISCRETE_DIALS = {
     **dict.fromkeys(PROBIT_GATES, (0.1, 20.0)),
     'holding': (0.1, 100.0),
 }
+_VALUE_DIALS = (1e-4, 1e3)
 _SMALLEST = 1e-2
 
 
@@ -111,7 +113,8 @@ def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, 
     hold = Hold(reaction=config.reaction, minimum=config.minimum_hold)
     gate: Gate
     if config.gate == 'q_threshold':
-        gate = ValueGate(policy, threshold=dial, certainty=config.certainty, hold=config.hold)
+        worth = policy.log_ratio if task.value is None else ValueDifference(task.value(), len(task.observation_layout))
+        gate = ValueGate(worth, threshold=dial, certainty=config.certainty, hold=config.hold)
     elif config.gate == 'delayed':
         gate = DelayedGate(hold, threshold=dial, memory=config.memory, worth=policy if task.discrete else None)
     else:
@@ -148,7 +151,8 @@ def calibrate_human(
     Raises:
         LearnerError: no trial stays under 30 % of interventions.
     """
-    low, high = map(math.log, (_DISCRETE_DIALS if task.discrete else _DIALS)[config.gate])
+    by_value = config.gate == 'q_threshold' and task.value is not None
+    low, high = map(math.log, _VALUE_DIALS if by_value else (_DISCRETE_DIALS if task.discrete else _DIALS)[config.gate])
     tried: list[tuple[float, float, float]] = []
     for _ in range(trials):
         dial = math.exp((low + high) / 2)

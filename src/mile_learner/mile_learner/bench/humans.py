@@ -8,9 +8,9 @@
 * holding: informed, with what a person does and Eq. 2 leaves out: a reaction time, a least time, and control is kept as long as it would
   be taken at a lower cost (as by the operator of the simulated deployments); sigma so small that few holds begin without need; dial: c.
 * q_threshold: RLIF's rule; when the expert's action is worth more than the robot's by the dial, it takes over with probability 0.95, else
-  with 0.05, and holds; dial: difference of action values. RLIF takes them from an expert trained by reinforcement learning. Here the
-  experts are scripted, and fitting Q to their episodes could not rank single actions (it preferred the expert's action to a random one on
-  half of the states), so that the values are those of the Boltzmann expert: Q(s, a) - Q(s, a') = ln pi_h(a|s) - ln pi_h(a'|s).
+  with 0.05, and holds; dial: difference of action values. As in RLIF they are the expert's own where it was trained by reinforcement
+  learning (`Task.value`). Fitting Q to episodes of a scripted one could not rank single actions (it preferred the expert's action to a
+  random one on half of the states): there they are those of the Boltzmann expert, Q(s, a) - Q(s, a') = ln pi_h(a|s) - ln pi_h(a'|s).
 * delayed: when the robot's actions have been off by more than the dial, after a reaction time, for a least time, and until they are off by
   less than half the dial; dial: distance of actions; discrete: how clear a mistake, ln pi_h(a_h|s) - ln pi_h(a_r|s) [nats].
 
@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mile_learner.bench.tasks import ActionValue
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.policy import Gaussian
@@ -97,6 +98,32 @@ class HumanPolicy:
             log_policy = self.clone.policy(torch.from_numpy(stacked)).log_probs.numpy()
         rows = np.arange(len(stacked))
         return np.asarray(log_policy[rows, better[:, 0].astype(int)] - log_policy[rows, worse[:, 0].astype(int)])
+
+
+class Worth(Protocol):
+    """By how much one action is better than another."""
+
+    def __call__(self, stacked: Array, better: Array, worse: Array) -> NDArray[np.float64]:
+        """(n,) for stacked observations (n, H*d) and actions (n, A); `better` is the expert's action."""
+        ...
+
+
+@dataclass(frozen=True)
+class ValueDifference:
+    """Q(s, better) - Q(s, worse).
+
+    Attributes:
+        value: Q(s, a) of the expert.
+        width: length of an observation before stacking.
+    """
+
+    value: ActionValue
+    width: int
+
+    def __call__(self, stacked: Array, better: Array, worse: Array) -> NDArray[np.float64]:
+        """As `Worth`."""
+        present = stacked[:, -self.width :]
+        return np.asarray(self.value(present, better) - self.value(present, worse), np.float64)
 
 
 class Gate(Protocol):
@@ -245,8 +272,8 @@ class ValueGate:
     RLIF compares Q(s, a_r) with alpha·Q(s, a_h), which supposes positive values; here the difference is compared with the dial.
     """
 
-    def __init__(self, human: HumanPolicy, *, threshold: float, certainty: float, hold: int) -> None:
-        self._human, self._threshold, self._certainty, self._hold = human, threshold, certainty, hold
+    def __init__(self, worth: Worth, *, threshold: float, certainty: float, hold: int) -> None:
+        self._worth, self._threshold, self._certainty, self._hold = worth, threshold, certainty, hold
         self._left = np.zeros(0, dtype=int)
 
     def begin(self, count: int) -> None:
@@ -255,7 +282,7 @@ class ValueGate:
 
     def decide(self, now: Situation) -> NDArray[np.bool_]:
         """Continues a hold, else judges."""
-        worse = self._human.log_ratio(now.stacked, now.expert_action, now.robot_action) > self._threshold
+        worse = self._worth(now.stacked, now.expert_action, now.robot_action) > self._threshold
         wants = now.uniform < np.where(worse, self._certainty, 1 - self._certainty)
         left = self._left[now.rows]
         left = np.where((left == 0) & wants, self._hold, left)

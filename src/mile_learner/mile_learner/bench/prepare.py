@@ -38,6 +38,7 @@ from mile_learner.policy import GaussianPolicy
 
 FORMAT = 1
 DISCRETE_FORMAT = 2
+VALUE_FORMAT = 1
 Note = Callable[[str], None]
 
 
@@ -71,6 +72,8 @@ def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': found.initial.to_mapping()}
     if found.discrete:
         recipe['discrete'] = DISCRETE_FORMAT
+    if found.value is not None:
+        recipe['value'] = VALUE_FORMAT
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     return bench_home() / f'{task}-{seed}-{digest[:10]}'
 

@@ -31,6 +31,14 @@ class Expert(Protocol):
         ...
 
 
+class ActionValue(Protocol):
+    """Q(s, a) of an expert: what an action is worth if the expert goes on after it."""
+
+    def __call__(self, observation: Array, action: Array) -> Array:
+        """(n,) for observations before stacking, (n, d), and actions, (n, A); discrete: (n, 1)."""
+        ...
+
+
 @dataclass(frozen=True)
 class InitialRecipe(Config):
     """How the mediocre initial policy is made: behaviour cloning of an expert with a systematic error, whose size is searched by bisection.
@@ -67,6 +75,7 @@ class Task:
         offline_episodes: episodes with a human in the comparison with a single iteration (paper, Table I).
         metric: 'success' or 'return': what the paper judges the task by.
         options_of: the task whose hyper-parameters the methods take (paper, Table I, or tuned); by default this one.
+        value: makes the expert's Q(s, a), where it has one; `q_threshold` judges by it.
     """
 
     name: str
@@ -83,6 +92,7 @@ class Task:
     offline_episodes: int = 15
     metric: str = 'success'
     options_of: str = ''
+    value: Callable[[], ActionValue] | None = None
 
     @property
     def configured_as(self) -> str:
@@ -134,6 +144,9 @@ TASKS: dict[str, str] = {
     'button_press': 'mile_learner.bench.tasks_metaworld:BUTTON_PRESS',
     'drawer_open': 'mile_learner.bench.tasks_metaworld:DRAWER_OPEN',
     'peg_insert': 'mile_learner.bench.tasks_metaworld:PEG_INSERT',
+    'button_press_sac': 'mile_learner.bench.tasks_metaworld_sac:BUTTON_PRESS_SAC',
+    'drawer_open_sac': 'mile_learner.bench.tasks_metaworld_sac:DRAWER_OPEN_SAC',
+    'peg_insert_sac': 'mile_learner.bench.tasks_metaworld_sac:PEG_INSERT_SAC',
     'block_insertion': 'mile_learner.bench.tasks_block_insertion:TASK',
 }
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 
 from mile_learner.bench import tasks_lunar_lander
-from mile_learner.bench.dqn_expert import DqnConfig, Greedy, dqn_expert
-from mile_learner.bench.tasks import InitialRecipe
+from mile_learner.bench.dqn_expert import Dqn, DqnConfig
+from mile_learner.bench.rl_expert import rl_expert, rl_value
+from mile_learner.bench.tasks import ActionValue, Expert, InitialRecipe
 
 
-def expert(bias: float) -> Greedy:
+def expert(bias: float) -> Expert:
     """The snapshot at the fraction `bias` of the ranking; 0 is the best."""
-    return dqn_expert(TASK, DqnConfig(), bias)
+    return rl_expert(Dqn(TASK, DqnConfig()), bias)
+
+
+def value() -> ActionValue:
+    """Of the best snapshot."""
+    return rl_value(Dqn(TASK, DqnConfig()))
 
 
 TASK = dataclasses.replace(
@@ -20,4 +26,5 @@ TASK = dataclasses.replace(
     expert=expert,
     initial=InitialRecipe(guess=0.25, limit=1.0, longest=tasks_lunar_lander.TASK.initial.longest),
     options_of=tasks_lunar_lander.TASK.name,
+    value=value,
 )
