@@ -35,7 +35,6 @@ class SacConfig(TrainingConfig):
 
     steps: int = option(30_000, doc='environment steps', ge=1)
     snapshots: int = option(60, doc='evenly spread over the training', ge=2)
-    final_rate: float = option(1.0, doc='step size at the end, as a fraction of that at the beginning; it falls linearly', ge=0.0, le=1.0)
     batch_size: int = option(256, doc='transitions per gradient step', ge=1)
     prior: int = option(40, doc='episodes of the other expert in the replay buffer', ge=1)
     noises: tuple[float, ...] = option((0.05, 0.3, 0.6), doc='standard deviations of the noise on their actions, in turn', ge=0.0)
@@ -113,7 +112,7 @@ class Sac(Algorithm):
         model = kind(
             'MlpPolicy',
             env,
-            learning_rate=lambda remaining: config.learning_rate * (config.final_rate + (1.0 - config.final_rate) * remaining),
+            learning_rate=config.learning_rate,
             batch_size=config.batch_size,
             buffer_size=config.buffer,
             learning_starts=0,

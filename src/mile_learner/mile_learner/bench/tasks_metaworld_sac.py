@@ -32,4 +32,4 @@ def _with_sac(scripted: Task, config: SacConfig, *, guess: float) -> Task:
 
 BUTTON_PRESS_SAC = _with_sac(BUTTON_PRESS, SacConfig(), guess=0.4)
 DRAWER_OPEN_SAC = _with_sac(DRAWER_OPEN, SacConfig(), guess=0.4)
-PEG_INSERT_SAC = _with_sac(PEG_INSERT, SacConfig(steps=120_000, final_rate=0.05), guess=0.4)
+PEG_INSERT_SAC = _with_sac(PEG_INSERT, SacConfig(steps=80_000), guess=0.4)
