@@ -23,6 +23,7 @@ import torch
 
 from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
+from mile_learner.bench.error_search import ErrorSearch
 from mile_learner.bench.home import bench_home, locked
 from mile_learner.bench.humans import GATES, INFORMED_GATES, Always, HumanConfig, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
@@ -69,7 +70,9 @@ QUICK = PrepareConfig(train=40, tune=20, test=10, share=0.5, epochs=30, mental_e
 def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     """Where the preparation of a task and seed belongs."""
     found = get_task(task)
-    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': found.initial.to_mapping()}
+    # without a resolution the name is the one from before there were any
+    initial = {key: value for key, value in found.initial.to_mapping().items() if key != 'resolution' or value > 0}
+    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': initial}
     if found.discrete:
         recipe['discrete'] = DISCRETE_FORMAT
     if found.value is not None:
@@ -237,25 +240,24 @@ class Prepared:
         return dict(json.loads(path.read_text(encoding='utf-8')))
 
     def _search_initial(self) -> Bundle:
-        """Bisect the size of the teacher's error until its clone succeeds as rarely as wanted."""
+        """Search the size of the teacher's error until its clone succeeds as rarely as wanted."""
         recipe = self.task.initial
-        low, high, bias = 0.0, recipe.limit, recipe.guess
+        search = ErrorSearch(recipe)
         tried: list[tuple[float, float]] = []
-        for attempt in range(self.config.attempts):
+        for attempt in range(search.attempts(self.config.attempts)):
             self._note(f'initial policy, attempt {attempt + 1}')
             rng = np.random.default_rng(self.seed_of(0, attempt))
             starts = (rng.integers(10**6, size=round(self.config.share * recipe.demonstrations)) + 5 * 10**8).tolist()
             teacher = self.demonstrator(recipe.noise, seed=self.seed_of(1, attempt))
-            demonstrations = [e.cut(recipe.longest) for e in self.play(starts, supervisor=teacher, expert=self.task.expert(bias))]
+            demonstrations = [e.cut(recipe.longest) for e in self.play(starts, supervisor=teacher, expert=self.task.expert(search.error))]
             bundle = self._clone(demonstrations, self.config.epochs, self.seed_of(10, attempt), oracle=True)
             result = summary(self.play(self.starts['tune'], bundle=bundle))
-            tried.append((bias, result['success']))
+            tried.append((search.error, result['success']))
             if self.config.low <= result['success'] <= self.config.high:
-                metrics = result | {'bias': bias, 'demonstrations': len(starts), 'tried': tried}
+                metrics = result | {'bias': search.error, 'demonstrations': len(starts), 'tried': tried}
                 bundle.manifest = dataclasses.replace(bundle.manifest, metrics=metrics, seed=self.seed)
                 return bundle
-            low, high = (bias, high) if result['success'] > self.config.high else (low, bias)
-            bias = (low + high) / 2
+            search.judge(too_good=result['success'] > self.config.high)
         msg = f'{self.task.name}: initial policies succeeded (bias, rate) {tried}, expected one in [{self.config.low}, {self.config.high}]'
         raise LearnerError(msg)
 

@@ -52,6 +52,7 @@ class InitialRecipe(Config):
     demonstrations: int = option(20, doc='episodes of it that are cloned, with the actions that it means', ge=1)
     longest: int = option(doc='steps after which a demonstration is cut, so that one that is stuck does not outweigh the others', ge=1)
     noise: float = option(0.1, doc='noise on its actions while it demonstrates, for coverage', ge=0.0)
+    resolution: float = option(0.0, doc='errors closer than this are one, whose clones differ by luck alone', ge=0.0)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,6 @@ TASKS: dict[str, str] = {
     'peg_insert': 'mile_learner.bench.tasks_metaworld:PEG_INSERT',
     'button_press_sac': 'mile_learner.bench.tasks_metaworld_sac:BUTTON_PRESS_SAC',
     'drawer_open_sac': 'mile_learner.bench.tasks_metaworld_sac:DRAWER_OPEN_SAC',
-    'peg_insert_sac': 'mile_learner.bench.tasks_metaworld_sac:PEG_INSERT_SAC',
     'block_insertion': 'mile_learner.bench.tasks_block_insertion:TASK',
 }
 
