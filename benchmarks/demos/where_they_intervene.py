@@ -1,10 +1,11 @@
 """Where the interventions lie, by the rule of the scripted expert of drawer-open.
 
-python benchmarks/demos/where_they_intervene.py SEEDS > where_they_intervene.json
+python benchmarks/demos/where_they_intervene.py SEEDS [TASK | NAME=MODULE:ATTRIBUTE] > where_they_intervene.json
 
 That expert climbs to 0.3 m above the handle wherever the hand is more than 6 cm beside it, and descends where it is not. Per seed
 0 .. SEEDS - 1, of the steps of interventions in the suite's fifteen episodes, and of five demonstrations: the share beside the handle; the
 share with an action upwards; and lower than 15 cm above the handle the mean of the action's z (from -1 to 1), within 6 cm and beside.
+TASK is drawer_open or one with another expert or initial policy on the same table.
 """
 
 import json
@@ -16,9 +17,10 @@ import numpy as np
 from mile_learner.bench.cells import collect, demonstrations
 from mile_learner.bench.prepare import PrepareConfig, prepare
 from mile_learner.bench.suites import SUITES, Cell
+from mile_learner.bench.tasks import register_task
 from mile_learner.methods.base import InterventionData
 
-TASK, HUMAN = 'drawer_open', 'as_published'
+HUMAN = 'as_published'
 BESIDE_M, LOW_M = 0.06, 0.15
 
 
@@ -36,10 +38,10 @@ def where(data: InterventionData, layout: tuple[str, ...]) -> dict[str, Any]:
     return {'steps': len(data), **{name: round(float(value), 3) for name, value in (shares | means).items()}}
 
 
-def of_seed(seed: int) -> dict[str, Any]:
+def of_seed(task: str, seed: int) -> dict[str, Any]:
     """Interventions and demonstrations of a seed."""
-    prepared = prepare(TASK, seed, PrepareConfig(), gates=[HUMAN])
-    cell = Cell('demos', TASK, HUMAN, 'bc_interventions', seed, 5)
+    prepared = prepare(task, seed, PrepareConfig(), gates=[HUMAN])
+    cell = Cell('demos', task, HUMAN, 'bc_interventions', seed, 5)
     flown = collect(cell, SUITES[cell.suite], prepared, prepared.bundle(HUMAN), 1, lambda _: None)
     (shown,) = demonstrations(cell, prepared, lambda _: None)
     layout = prepared.task.observation_layout
@@ -47,4 +49,7 @@ def of_seed(seed: int) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
-    json.dump([of_seed(seed) for seed in range(int(sys.argv[1]))], sys.stdout, indent=1)
+    name, _, module = (sys.argv[2] if len(sys.argv) > 2 else 'drawer_open').partition('=')
+    if module:
+        register_task(name, module)
+    json.dump([of_seed(name, seed) for seed in range(int(sys.argv[1]))], sys.stdout, indent=1)
