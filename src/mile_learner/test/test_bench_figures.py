@@ -26,3 +26,13 @@ def test_a_learner_has_one_colour_in_every_panel_though_not_every_panel_shows_it
         assert bars == {name: to_rgba(colour) for name, colour in colours[task].items()}
     assert colours['right'].items() < colours['left'].items()
     assert len(set(colours['left'].values())) == 3
+
+
+def test_a_method_has_one_colour_in_every_figure_and_variants_take_what_is_left() -> None:
+    def colours(*names: str) -> dict[str, str]:
+        return figures._colours({'tasks': {'door': {'methods': {name: [] for name in ('no_training', *names)}}}})
+
+    few, many = colours('mile', 'iwr'), colours('mile', 'mile[epochs=2]', 'bc_all', 'mile[epochs=3]', 'iwr', 'dagger')
+    assert few == {name: many[name] for name in few}
+    assert len(set(many.values())) == len(many)
+    assert len(colours('mile', *(f'mile[epochs={k}]' for k in range(20)))) == 21

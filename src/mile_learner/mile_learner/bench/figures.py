@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from mile_learner.bench.suites import REFERENCES
+from mile_learner.methods import METHODS
 
 mpl.use('Agg')
 
@@ -90,9 +91,12 @@ def _bars(entry: Report, axes: Any, task: str) -> None:
 
 
 def _colours(entry: Report) -> dict[str, str]:
-    """Of each learner, the same in every panel, whichever of them a panel shows."""
+    """Of each learner: that of its place in the registry, so that every figure has the same; variants take what is left, in turn."""
     names = dict.fromkeys(name for content in entry['tasks'].values() for name in content['methods'] if name not in REFERENCES)
-    return {name: f'C{number}' for number, name in enumerate(names)}
+    own = {name: f'C{place}' for place, name in enumerate([*METHODS][:10]) if name in names}
+    left = [colour for place in range(10) if (colour := f'C{place}') not in own.values()] or ['C0']
+    others = [name for name in names if name not in own]
+    return {name: own.get(name) or left[others.index(name) % len(left)] for name in names}
 
 
 def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
