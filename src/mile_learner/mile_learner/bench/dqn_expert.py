@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from mile_learner.bench.rl_expert import Algorithm, Network, TrainingConfig
+from mile_learner.bench.rl_expert import Algorithm, Network, TrainingConfig, Weights
 from mile_learner.bench.tasks import Task
 from mile_learner.config import option
 from mile_learner.step import Array
@@ -30,7 +29,7 @@ class DqnConfig(TrainingConfig):
 class Greedy:
     """The best action by a Q-network."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, weights: Weights) -> None:
         """`weights`: as `Network` takes them."""
         self._values = Network(weights)
 
@@ -42,7 +41,7 @@ class Greedy:
 class QValue:
     """Q(s, a) by a Q-network."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, weights: Weights) -> None:
         """`weights`: as `Network` takes them."""
         self._values = Network(weights)
 
@@ -88,10 +87,10 @@ class Dqn(Algorithm):
         """The Q-network's."""
         return dict(model.q_net.q_net.state_dict())
 
-    def expert(self, weights: Mapping[str, torch.Tensor]) -> Greedy:
+    def expert(self, weights: Weights) -> Greedy:
         """Takes the best action."""
         return Greedy(weights)
 
-    def value(self, weights: Mapping[str, torch.Tensor]) -> QValue:
+    def value(self, weights: Weights) -> QValue:
         """What the network was trained for."""
         return QValue(weights)

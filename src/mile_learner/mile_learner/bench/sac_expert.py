@@ -2,8 +2,9 @@
 
 So that an expert takes minutes, the buffer begins with noisy episodes of the task's scripted controller (reinforcement learning with
 prior data: Ball et al., "Efficient Online Reinforcement Learning with Offline Data", 2023, in its simplest form), and what the networks see
-is standardised by these episodes: positions in metres differ by centimetres. On drawer-open SAC always succeeds after 15 000 steps with
-both, after 35 000 with the standardisation alone; with the prior episodes alone it never did so within 45 000.
+is standardised by these episodes: positions in metres differ by centimetres. On drawer-open, one training each, SAC first succeeded in all
+of 20 episodes after 15 000 steps with both, after 35 000 with the standardisation alone, and within 45 000 not at all with the prior
+episodes alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from mile_learner.bench.humans import Always, SimulatedHuman
-from mile_learner.bench.rl_expert import Algorithm, Network, TrainingConfig
+from mile_learner.bench.rl_expert import Algorithm, Network, TrainingConfig, Weights
 from mile_learner.bench.rollouts import Episode, run_episodes
 from mile_learner.bench.tasks import Expert, Task
 from mile_learner.config import option
@@ -45,7 +46,7 @@ class SacConfig(TrainingConfig):
 class MeanAction:
     """The mode of a tanh-squashed Gaussian policy."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
         self._network, self._offset, self._scale = Network(weights, 'actor'), weights['offset'].numpy(), weights['scale'].numpy()
 
@@ -57,7 +58,7 @@ class MeanAction:
 class SmallerValue:
     """The smaller one of the two critics' Q(s, a), which is what SAC learns from; rewards as the training has them."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
         self._critics = [Network(weights, f'critic.qf{k}') for k in (0, 1)]
         self._offset, self._scale = weights['offset'].numpy(), weights['scale'].numpy()
@@ -139,10 +140,10 @@ class Sac(Algorithm):
         offset, scale = (torch.from_numpy(value.copy()) for value in self._standard)
         return {**actor, **critic, 'offset': offset, 'scale': scale}
 
-    def expert(self, weights: Mapping[str, torch.Tensor]) -> MeanAction:
+    def expert(self, weights: Weights) -> MeanAction:
         """Takes the mode."""
         return MeanAction(weights)
 
-    def value(self, weights: Mapping[str, torch.Tensor]) -> SmallerValue:
+    def value(self, weights: Weights) -> SmallerValue:
         """What the actor was trained by."""
         return SmallerValue(weights)
