@@ -22,6 +22,7 @@ from mile_learner.bench.humans import (
     SimulatedHuman,
     Situation,
     ValueGate,
+    distance,
 )
 from mile_learner.bench.tasks import Task, get_task
 from mile_learner.bundle import Bundle, Manifest
@@ -145,7 +146,7 @@ def _runs(decisions: list[bool]) -> list[int]:
 
 def _delayed(off: list[float], *, reaction: int, minimum_hold: int) -> list[bool]:
     """A delayed human without memory, dial 1, watching a robot that is off by these distances."""
-    gate = DelayedGate(Hold(reaction=reaction, minimum=minimum_hold), threshold=1.0, memory=0.0, worth=None)
+    gate = DelayedGate(Hold(reaction=reaction, minimum=minimum_hold), threshold=1.0, memory=0.0, worth=distance)
     gate.begin(1)
     zero = np.zeros((1, 1), np.float32)
     return [bool(gate.decide(Situation(np.array([0]), zero, np.array([[x]], np.float32), zero, np.zeros(1)))[0]) for x in off]

@@ -25,6 +25,7 @@ from mile_learner.bench.humans import (
     SimulatedHuman,
     ValueDifference,
     ValueGate,
+    distance,
 )
 from mile_learner.bench.rollouts import run_episodes
 from mile_learner.bench.tasks import Task
@@ -116,7 +117,7 @@ def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, 
         worth = policy.log_ratio if task.value is None else ValueDifference(task.value(), len(task.observation_layout))
         gate = ValueGate(worth, threshold=dial, certainty=config.certainty, hold=config.hold)
     elif config.gate == 'delayed':
-        gate = DelayedGate(hold, threshold=dial, memory=config.memory, worth=policy if task.discrete else None)
+        gate = DelayedGate(hold, threshold=dial, memory=config.memory, worth=policy.log_ratio if task.discrete else distance)
     else:
         probit = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
         gate = HoldingGate(probit, hold, cost=config.hold_cost, release=config.release) if config.gate == 'holding' else probit

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from mile_learner.bench.rl_expert import Algorithm, Network, TrainingConfig, Weights
-from mile_learner.bench.tasks import Task
 from mile_learner.config import option
 from mile_learner.step import Array
 
@@ -50,14 +49,10 @@ class QValue:
         return np.take_along_axis(self._values(observation), action.astype(int), axis=1)[:, 0]
 
 
-class Dqn(Algorithm):
+class Dqn(Algorithm[DqnConfig]):
     """Deep Q-learning."""
 
     name = 'DQN'
-    config: DqnConfig
-
-    def __init__(self, task: Task, config: DqnConfig) -> None:
-        super().__init__(task, config)
 
     def environment(self) -> gymnasium.Env[Any, Any]:
         """The task with numbers for actions."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class HumanPolicy:
 class Worth(Protocol):
     """By how much one action is better than another."""
 
-    def __call__(self, stacked: Array, better: Array, worse: Array) -> NDArray[np.float64]:
+    def __call__(self, stacked: Array, better: Array, worse: Array) -> NDArray[np.floating[Any]]:
         """(n,) for stacked observations (n, H*d) and actions (n, A); `better` is the expert's action."""
         ...
 
@@ -124,6 +124,11 @@ class ValueDifference:
         """As `Worth`."""
         present = stacked[:, -self.width :]
         return np.asarray(self.value(present, better) - self.value(present, worse), np.float64)
+
+
+def distance(stacked: Array, better: Array, worse: Array) -> Array:  # noqa: ARG001
+    """‖worse - better‖, as `Worth`."""
+    return np.asarray(np.linalg.norm(worse - better, axis=1))
 
 
 class Gate(Protocol):
@@ -293,11 +298,11 @@ class ValueGate:
 class DelayedGate:
     """A running judgement of how far off the robot is, a reaction time, a least hold, and hysteresis.
 
-    How far off: the distance between the robot's and the expert's action, ‖a_r - a_h‖; discrete: how clear a mistake it is, at least 0, as
-    `worth` says (that two actions differ says little where both would do).
+    How far off: `worth`, at least 0. For continuous actions that is `distance`, for discrete ones how clear a mistake it is,
+    `HumanPolicy.log_ratio` (that two actions differ says little where both would do).
     """
 
-    def __init__(self, hold: Hold, *, threshold: float, memory: float, worth: HumanPolicy | None) -> None:
+    def __init__(self, hold: Hold, *, threshold: float, memory: float, worth: Worth) -> None:
         self._hold, self._threshold, self._memory, self._worth = hold, threshold, memory, worth
         self.begin(0)
 
@@ -310,9 +315,6 @@ class DelayedGate:
         """Judges what the robot did up to the step before, then updates the judgement."""
         judgement = self._judgement[now.rows]
         held = self._hold.advance(now.rows, judgement > self._threshold, judgement > self._threshold / 2)
-        if self._worth is None:
-            off = np.linalg.norm(now.robot_action - now.expert_action, axis=1)
-        else:
-            off = self._worth.log_ratio(now.stacked, now.expert_action, now.robot_action).clip(0.0)
+        off = self._worth(now.stacked, now.expert_action, now.robot_action).clip(0.0)
         self._judgement[now.rows] = self._memory * judgement + (1 - self._memory) * off
         return held

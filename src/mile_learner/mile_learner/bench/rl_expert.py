@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import gymnasium
 import numpy as np
@@ -56,6 +56,9 @@ class TrainingConfig(Config):
     seed: int = option(0, doc='of everything random', ge=0)
 
 
+TrainingConfigT = TypeVar('TrainingConfigT', bound=TrainingConfig)
+
+
 class Network:
     """Linear layers with ReLU between them, in numpy: for one observation at a time that is faster than torch."""
 
@@ -73,13 +76,13 @@ class Network:
         return np.asarray(value @ weight + bias)
 
 
-class Algorithm(ABC):
+class Algorithm(ABC, Generic[TrainingConfigT]):
     """What has to be known of an algorithm to train an expert of a task with it."""
 
     name: ClassVar[str]
     """Of its class in Stable-Baselines3."""
 
-    def __init__(self, task: Task, config: TrainingConfig) -> None:
+    def __init__(self, task: Task, config: TrainingConfigT) -> None:
         self.task, self.config = task, config
 
     @abstractmethod
@@ -113,7 +116,7 @@ class Algorithm(ABC):
         return bench_home() / f'{self.name.lower()}-{self.task.name}-{digest[:10]}'
 
 
-def rl_expert(algorithm: Algorithm, bias: float) -> Expert:
+def rl_expert(algorithm: Algorithm[Any], bias: float) -> Expert:
     """The snapshot at the fraction `bias` of the ranking (0: the best, 1: the worst), trained where it is missing.
 
     Raises:
@@ -122,12 +125,12 @@ def rl_expert(algorithm: Algorithm, bias: float) -> Expert:
     return algorithm.expert(_snapshot(algorithm, bias))
 
 
-def rl_value(algorithm: Algorithm) -> ActionValue:
+def rl_value(algorithm: Algorithm[Any]) -> ActionValue:
     """Q(s, a) of the best snapshot; as `rl_expert`."""
     return algorithm.value(_snapshot(algorithm, 0.0))
 
 
-def _snapshot(algorithm: Algorithm, bias: float) -> Weights:
+def _snapshot(algorithm: Algorithm[Any], bias: float) -> Weights:
     folder = algorithm.folder
     if not (folder / RANKING).is_file():
         with locked(folder):
@@ -143,7 +146,7 @@ def _weights(path: Path) -> Weights:
     return load_file(path)
 
 
-def _train(folder: Path, algorithm: Algorithm) -> None:
+def _train(folder: Path, algorithm: Algorithm[Any]) -> None:
     """Leave the snapshots in `folder`; goes on after the last one that is there."""
     try:
         library: Any = importlib.import_module('stable_baselines3')
@@ -175,7 +178,7 @@ def _train(folder: Path, algorithm: Algorithm) -> None:
         model.learn(config.steps - model.num_timesteps, callback=Snapshots(), reset_num_timesteps=False)
 
 
-def _keep(folder: Path, algorithm: Algorithm, model: Any) -> None:
+def _keep(folder: Path, algorithm: Algorithm[Any], model: Any) -> None:
     """A snapshot, and what going on from it takes; nothing of it is ever half-written."""
     write_atomically(folder / f'{model.num_timesteps:09}.safetensors', save(algorithm.weights(model)))
     for name, write in ((_BUFFER, model.save_replay_buffer), (_MODEL, model.save)):
@@ -183,7 +186,7 @@ def _keep(folder: Path, algorithm: Algorithm, model: Any) -> None:
         (folder / f'new-{name}').replace(folder / name)
 
 
-def _rank(folder: Path, algorithm: Algorithm) -> None:
+def _rank(folder: Path, algorithm: Algorithm[Any]) -> None:
     """Write the ranking, best first: by success, then by merit; and remove what was kept for going on."""
     task = algorithm.task
     alone = SimulatedHuman(Always(), std=0.0, slip=0.0, actions=task.action_dim if task.discrete else None, seed=0)

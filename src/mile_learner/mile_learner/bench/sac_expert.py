@@ -43,16 +43,28 @@ class SacConfig(TrainingConfig):
     best_reward: float = option(10.0, doc='greatest reward of a step, which is taken off: success, which ends it, is then the best', gt=0.0)
 
 
+class Sight:
+    """An observation as the networks see it."""
+
+    def __init__(self, weights: Weights) -> None:
+        """`weights`: as `Sac.weights` gives them."""
+        self._offset, self._scale = weights['offset'].numpy(), weights['scale'].numpy()
+
+    def __call__(self, observation: Array) -> Array:
+        """(..., d) for (..., d)."""
+        return np.asarray((observation - self._offset) / self._scale)
+
+
 class MeanAction:
     """The mode of a tanh-squashed Gaussian policy."""
 
     def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
-        self._network, self._offset, self._scale = Network(weights, 'actor'), weights['offset'].numpy(), weights['scale'].numpy()
+        self._network, self._seen = Network(weights, 'actor'), Sight(weights)
 
     def __call__(self, env: gymnasium.Env[Any, Any] | None, observation: Array) -> Array:  # noqa: ARG002
         """The action, (A,) in [-1, 1]."""
-        return np.asarray(np.tanh(self._network((observation - self._offset) / self._scale)), np.float32)
+        return np.asarray(np.tanh(self._network(self._seen(observation))), np.float32)
 
 
 class SmallerValue:
@@ -60,20 +72,18 @@ class SmallerValue:
 
     def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
-        self._critics = [Network(weights, f'critic.qf{k}') for k in (0, 1)]
-        self._offset, self._scale = weights['offset'].numpy(), weights['scale'].numpy()
+        self._critics, self._seen = [Network(weights, f'critic.qf{k}') for k in (0, 1)], Sight(weights)
 
     def __call__(self, observation: Array, action: Array) -> Array:
         """(n,) for observations (n, d) and actions (n, A)."""
-        inputs = np.concatenate([(observation - self._offset) / self._scale, action], axis=1)
+        inputs = np.concatenate([self._seen(observation), action], axis=1)
         return np.minimum(*(critic(inputs)[:, 0] for critic in self._critics))
 
 
-class Sac(Algorithm):
+class Sac(Algorithm[SacConfig]):
     """Soft actor-critic with prior data."""
 
     name = 'SAC'
-    config: SacConfig
 
     def __init__(self, task: Task, config: SacConfig, prior: Expert) -> None:
         """`prior`: whose episodes are in the replay buffer at the beginning."""

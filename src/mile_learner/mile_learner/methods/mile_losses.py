@@ -264,12 +264,17 @@ def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[T
 def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: Policy, batch: Batch, config: MileConfig) -> Any:
     """π̂ of the batch, of the same class as `human`, which is π."""
     if config.mental_model == 'none':
-        return human if config.std_gradient or isinstance(human, Categorical) else Gaussian(human.mean, human.log_std.detach())
+        return human if isinstance(human, Categorical) else _deciding(human, config)
     if config.mental_model != 'noted':
         return mental_model(batch.inputs)
     if isinstance(human, Categorical):
         return Categorical.certain(batch.robot_actions, policy.architecture.action_dim)
     return Gaussian(batch.robot_actions, torch.full_like(batch.robot_actions, policy.architecture.log_std_min))
+
+
+def _deciding(human: Gaussian, config: MileConfig) -> Gaussian:
+    """π where it is in p(ν|s)."""
+    return human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
 
 
 def continuous_model(
@@ -279,8 +284,8 @@ def continuous_model(
 
     With the options that `objective` takes, its sum and gradient are the same, and sooner there.
     """
-    deciding = human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
-    log_decision = torch.where(nu, *deciding.log_intervention_probability(expected, c, sigma, config.nodes or enough_nodes(sigma)))
+    nodes = config.nodes or enough_nodes(sigma)
+    log_decision = torch.where(nu, *_deciding(human, config).log_intervention_probability(expected, c, sigma, nodes))
     acting = human
     if config.variant == 'as_released':
         log_p = torch.where(nu, log_decision, 0.0).unsqueeze(-1)
