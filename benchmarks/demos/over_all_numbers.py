@@ -2,7 +2,8 @@
 
 python benchmarks/demos/over_all_numbers.py DIR demonstrations_alone.json
 
-DIR is the unpacked comparison, of one task. A seed counts with its mean over one to five demonstrations; the interval is that of the report, over seeds.
+DIR is the unpacked comparison, of one task. A seed counts with its mean over one to five demonstrations; the interval is that of the
+report, over seeds.
 """
 
 import json
