@@ -58,9 +58,12 @@ class Network(nn.Module):
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """What the last layer gives, (B, input_dim) -> (B, outputs)."""
-        z = ((inputs - self.input_mean) / self.input_std).clamp(-INPUT_CLAMP, INPUT_CLAMP)
-        result: Tensor = self.body(z)
+        result: Tensor = self.body(self.normalised(inputs))
         return result
+
+    def normalised(self, inputs: Tensor) -> Tensor:
+        """What the first layer sees of inputs (..., input_dim), of the same shape."""
+        return ((inputs - self.input_mean) / self.input_std).clamp(-INPUT_CLAMP, INPUT_CLAMP)
 
 
 class Distribution(Protocol):

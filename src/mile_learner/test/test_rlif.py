@@ -76,11 +76,12 @@ def test_critics_differ_clip_their_actions_and_normalise_their_layers() -> None:
     policy = GaussianPolicy(Architecture(input_dim=12, action_dim=4, hidden=(16, 16)))
     critics = Critics(policy, 3)
     inputs, actions = torch.randn(5, 12), torch.full((5, 4), 3.0)
-    values = critics(critics.weights, inputs, actions)
+    values = critics(inputs, actions)
     assert values.shape == (3, 5)
     assert not torch.allclose(values[0], values[1])
-    assert torch.equal(values, critics(critics.weights, inputs, torch.ones(5, 4)))
-    assert {name for name, w in critics.weights.items() if w.shape == (3, 16)} >= {'1.weight', '1.bias', '4.weight', '4.bias'}
+    assert torch.equal(values, critics(inputs, torch.ones(5, 4)))
+    assert torch.equal(values[[2, 0]], critics(inputs, actions, [2, 0]))
+    assert all(isinstance(network[place], torch.nn.LayerNorm) for network in critics.networks for place in (1, 4))
 
 
 def _manifest(architecture: Architecture) -> Manifest:

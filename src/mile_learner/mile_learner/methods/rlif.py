@@ -21,14 +21,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from mile_learner.bundle import Bundle
@@ -37,7 +36,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import TrainingState, epochs
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
-from mile_learner.network import INPUT_CLAMP, Network
+from mile_learner.network import Network
 from mile_learner.policy import Gaussian, GaussianPolicy
 from mile_learner.step import Array
 
@@ -155,22 +154,20 @@ def drawn(prior: Tensor, size: int, share: float, generator: torch.Generator) ->
     )
 
 
-class Critics:
-    """An ensemble of Q(s, a) with layer normalisation, as one batched network; their inputs are normalised as the policy's."""
+class Critics(nn.Module):
+    """An ensemble of Q(s, a) with layer normalisation; inputs are normalised as the policy's, actions clipped to [-1, 1]."""
 
     def __init__(self, policy: Network, count: int) -> None:
+        super().__init__()
         size = policy.architecture
-        networks = [_critic(size.input_dim + size.action_dim, size.hidden) for _ in range(count)]
-        self._policy = policy
-        self._network = copy.deepcopy(networks[0]).to('meta')
-        self.weights, _ = stack_module_state(networks)
+        self._see = policy.normalised
+        self.networks = nn.ModuleList(_critic(size.input_dim + size.action_dim, size.hidden) for _ in range(count))
 
-    def __call__(self, weights: Mapping[str, Tensor], inputs: Tensor, actions: Tensor) -> Tensor:
-        """Values (E, B) by weights of E critics, for inputs (B, H*d) and actions (B, A), clipped to [-1, 1]."""
-        z = ((inputs - self._policy.input_mean) / self._policy.input_std).clamp(-INPUT_CLAMP, INPUT_CLAMP)
-        joined = torch.cat([z, actions.clamp(-1.0, 1.0)], dim=-1)
-        values: Tensor = vmap(lambda w: functional_call(self._network, w, (joined,)).squeeze(-1))(dict(weights))
-        return values
+    def forward(self, inputs: Tensor, actions: Tensor, which: Sequence[int] | None = None) -> Tensor:
+        """Values (E, B) by all critics, or by those of the numbers `which`, for inputs (B, H*d) and actions (B, A)."""
+        joined = torch.cat([self._see(inputs), actions.clamp(-1.0, 1.0)], dim=-1)
+        numbers = range(len(self.networks)) if which is None else which
+        return torch.stack([self.networks[number](joined).squeeze(-1) for number in numbers])
 
 
 def _critic(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
@@ -184,8 +181,9 @@ def _critic(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
 def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator) -> tuple[Update, TrainingState]:
     """The updates of SAC as in RLPD, of `policy` in place, and all that they change."""
     critics = Critics(policy, config.critics)
-    weights = critics.weights
-    target = {name: value.detach().clone() for name, value in weights.items()}
+    target = Critics(policy, config.critics).requires_grad_(False)
+    target.load_state_dict(critics.state_dict())
+    weights, followers = dict(critics.named_parameters()), dict(target.named_parameters())
     log_temperature = torch.zeros((), requires_grad=True)
     target_entropy = -policy.architecture.action_dim / 2
     critic_optimizer, actor_optimizer, temperature_optimizer = optimizers = [
@@ -199,25 +197,27 @@ def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator)
     def update(batch: Transitions, actor_too: bool) -> dict[str, float]:
         with torch.no_grad():
             action = sample(policy(batch.next_inputs))
-            two = torch.randperm(config.critics, generator=generator)[:2]
-            value = critics({name: w[two] for name, w in target.items()}, batch.next_inputs, action).amin(dim=0)
+            two = torch.randperm(config.critics, generator=generator)[:2].tolist()
+            value = target(batch.next_inputs, action, two).amin(dim=0)
             wanted = batch.rewards + config.discount * (1 - batch.done) * value
-        critic_loss = (critics(weights, batch.inputs, batch.actions) - wanted).square().mean(dim=1).sum()
+        critic_loss = (critics(batch.inputs, batch.actions) - wanted).square().mean(dim=1).sum()
         descend(critic_optimizer, critic_loss, config.grad_clip)
-        _follow(target, weights, config.target_rate)
+        _follow(followers, weights, config.target_rate)
         losses = {'critic_loss': critic_loss.item() / config.critics}
         if actor_too:
             chosen = policy(batch.inputs)
             action = sample(chosen)
             entropy = -chosen.log_prob(action)
-            value = critics({name: w.detach() for name, w in weights.items()}, batch.inputs, action).mean(dim=0)
+            critics.requires_grad_(False)
+            value = critics(batch.inputs, action).mean(dim=0)
             actor_loss = -(log_temperature.exp().detach() * entropy + value).mean()
             descend(actor_optimizer, actor_loss, config.grad_clip)
+            critics.requires_grad_(True)
             descend(temperature_optimizer, log_temperature.exp() * (entropy.mean().item() - target_entropy), math.inf)
             losses |= {'actor_loss': actor_loss.item(), 'value': value.mean().item(), 'temperature': log_temperature.exp().item()}
         return losses
 
-    return update, TrainingState(optimizers, generator, target)
+    return update, TrainingState(optimizers, generator, followers)
 
 
 def dqn(policy: Network, config: RlifConfig, generator: torch.Generator) -> tuple[Update, TrainingState]:
