@@ -16,9 +16,9 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import checkpointing
-from mile_learner.methods.rlif import Critics, RlifConfig, drawn, relabelled, rewards_of
+from mile_learner.methods.rlif import Critics, RlifConfig, clipped_entropy, drawn, relabelled, rewards_of
 from mile_learner.methods.training import TrainingCancelled
-from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 
 QUICK = RlifConfig(learning_rate=1e-2, batch_size=32, epochs=12, critics=3, target_rate=0.05)
 
@@ -82,6 +82,23 @@ def test_critics_differ_clip_their_actions_and_normalise_their_layers() -> None:
     assert torch.equal(values, critics(inputs, torch.ones(5, 4)))
     assert torch.equal(values[[2, 0]], critics(inputs, actions, [2, 0]))
     assert all(isinstance(network[place], torch.nn.LayerNorm) for network in critics.networks for place in (1, 4))
+
+
+@pytest.mark.parametrize(('mean', 'std'), [(0.0, 0.1), (0.4, 0.8), (-1.5, 0.5), (3.0, 0.3), (0.0, 20.0)])
+def test_entropy_is_that_of_the_clipped_action(mean: float, std: float) -> None:
+    of = Gaussian(torch.full((1, 2), mean, dtype=torch.float64), torch.full((1, 2), std, dtype=torch.float64).log())
+    x = torch.linspace(-1, 1, 200_001, dtype=torch.float64)
+    normal = torch.distributions.Normal(torch.tensor(mean, dtype=torch.float64), std)
+    ends = torch.stack([normal.cdf(torch.tensor(-1.0)), 1 - normal.cdf(torch.tensor(1.0))]).clamp_min(1e-300)
+    by_sums = torch.trapezoid(-normal.log_prob(x).exp() * normal.log_prob(x), x) - (ends * ends.log()).sum()
+    assert clipped_entropy(of).item() == pytest.approx(2 * by_sums.item(), abs=1e-6)
+    assert clipped_entropy(of).item() < 2 * 1.4, 'bounded, however wide the policy is'
+
+
+def test_entropy_has_a_finite_gradient_far_outside() -> None:
+    mean, log_std = (torch.full((1, 1), value, requires_grad=True) for value in (30.0, -2.0))
+    for gradient in torch.autograd.grad(clipped_entropy(Gaussian(mean, log_std)).sum(), (mean, log_std)):
+        assert torch.isfinite(gradient).all()
 
 
 def _manifest(architecture: Architecture) -> Manifest:

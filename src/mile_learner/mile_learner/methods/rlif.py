@@ -10,10 +10,12 @@ Nothing is imitated: the policy learns to avoid what makes people take over. Bac
 * discrete actions: DQN with a double target. The Q-network is the policy's own, its scores read as values, so that the greedy policy begins
   as the initial one.
 
-What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the robot
-does; all steps are there before training begins (the original updates after each), so that an update per logged step is `epochs` equal to
+What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the
+robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it); all
+steps are there before training begins (the original updates after each), so that an update per logged step is `epochs` equal to
 `batch_size`; and critics live as long as one training: a version that is trained further begins with new ones, which learn alone for
-`critic_head_start` of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the first).
+`critic_head_start` of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the
+first).
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class RlifConfig(Config):
     discount: float = option(0.99, doc='gamma, per step', ge=0.0, lt=1.0)
     target_rate: float = option(0.005, doc='tau: how far target networks move per critic update', gt=0.0, le=1.0)
     critics: int = option(10, doc='size of the ensemble', ge=2)
+    temperature: float = option(1.0, doc='of the entropy, to begin with (RLPD: 1); continuous actions', gt=0.0)
     prior_share: float = option(0.5, doc='of every batch from demonstrations, if there are any', ge=0.0, le=1.0)
     critic_head_start: float = option(0.25, doc='of the training in which only the critics learn; continuous actions', ge=0.0, lt=1.0)
     stored: str = option('all', doc='which steps of an intervention are kept: all, or only the onset', choices=('all', 'onset'))
@@ -184,7 +187,7 @@ def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator)
     target = Critics(policy, config.critics).requires_grad_(False)
     target.load_state_dict(critics.state_dict())
     weights, followers = dict(critics.named_parameters()), dict(target.named_parameters())
-    log_temperature = torch.zeros((), requires_grad=True)
+    log_temperature = torch.tensor(math.log(config.temperature), requires_grad=True)
     target_entropy = -policy.architecture.action_dim / 2
     critic_optimizer, actor_optimizer, temperature_optimizer = optimizers = [
         adam(parameters, config.learning_rate) for parameters in (list(weights.values()), list(policy.parameters()), [log_temperature])
@@ -206,8 +209,7 @@ def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator)
         losses = {'critic_loss': critic_loss.item() / config.critics}
         if actor_too:
             chosen = policy(batch.inputs)
-            action = sample(chosen)
-            entropy = -chosen.log_prob(action)
+            action, entropy = sample(chosen), clipped_entropy(chosen)
             critics.requires_grad_(False)
             value = critics(batch.inputs, action).mean(dim=0)
             actor_loss = -(log_temperature.exp().detach() * entropy + value).mean()
@@ -218,6 +220,19 @@ def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator)
         return losses
 
     return update, TrainingState(optimizers, generator, followers)
+
+
+def clipped_entropy(of: Gaussian) -> Tensor:
+    """Entropy [nats] of actions (B, d) that are clipped to [-1, 1], (B,): Σ over d of −∫ f ln f within, and −P ln P at either end."""
+    std = of.log_std.exp()
+    low, high = (-1.0 - of.mean) / std, (1.0 - of.mean) / std
+    below, above = torch.special.log_ndtr(low), torch.special.log_ndtr(-high)
+    ends = -below.exp() * below - above.exp() * above
+    inside = 1.0 - below.exp() - above.exp()
+    density_low, density_high = (torch.exp(-0.5 * z.square()) / math.sqrt(2 * math.pi) for z in (low, high))
+    within = inside * (of.log_std + 0.5 * math.log(2 * math.pi)) + 0.5 * (inside + low * density_low - high * density_high)
+    entropy: Tensor = (ends + within).sum(dim=-1)
+    return entropy
 
 
 def dqn(policy: Network, config: RlifConfig, generator: torch.Generator) -> tuple[Update, TrainingState]:
