@@ -43,16 +43,21 @@ class SacConfig(TrainingConfig):
     best_reward: float = option(10.0, doc='greatest reward of a step, which is taken off: success, which ends it, is then the best', gt=0.0)
 
 
+@dataclass(frozen=True)
 class Sight:
-    """An observation as the networks see it."""
+    """An observation as the networks see it: less an offset, (d,), by a scale, (d,)."""
 
-    def __init__(self, weights: Weights) -> None:
+    offset: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, weights: Weights) -> Sight:
         """`weights`: as `Sac.weights` gives them."""
-        self._offset, self._scale = weights['offset'].numpy(), weights['scale'].numpy()
+        return cls(weights['offset'].numpy(), weights['scale'].numpy())
 
     def __call__(self, observation: Array) -> Array:
         """(..., d) for (..., d)."""
-        return np.asarray((observation - self._offset) / self._scale)
+        return np.asarray((observation - self.offset) / self.scale, np.float32)
 
 
 class MeanAction:
@@ -60,7 +65,7 @@ class MeanAction:
 
     def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
-        self._network, self._seen = Network(weights, 'actor'), Sight(weights)
+        self._network, self._seen = Network(weights, 'actor'), Sight.of(weights)
 
     def __call__(self, env: gymnasium.Env[Any, Any] | None, observation: Array) -> Array:  # noqa: ARG002
         """The action, (A,) in [-1, 1]."""
@@ -72,7 +77,7 @@ class SmallerValue:
 
     def __init__(self, weights: Weights) -> None:
         """`weights`: as `Sac.weights` gives them."""
-        self._critics, self._seen = [Network(weights, f'critic.qf{k}') for k in (0, 1)], Sight(weights)
+        self._critics, self._seen = [Network(weights, f'critic.qf{k}') for k in (0, 1)], Sight.of(weights)
 
     def __call__(self, observation: Array, action: Array) -> Array:
         """(n,) for observations (n, d) and actions (n, A)."""
@@ -100,13 +105,9 @@ class Sac(Algorithm[SacConfig]):
         return found
 
     @cached_property
-    def _standard(self) -> tuple[Array, Array]:
+    def _sight(self) -> Sight:
         seen = np.concatenate([episode.observations for episode in self._episodes])
-        return seen.mean(axis=0), seen.std(axis=0) + np.float32(_LEAST_STD)
-
-    def _observe(self, observation: Any) -> Array:
-        offset, scale = self._standard
-        return np.asarray((observation - offset) / scale, np.float32)
+        return Sight(seen.mean(axis=0), seen.std(axis=0) + np.float32(_LEAST_STD))
 
     def _reward(self, reward: Any) -> Any:
         return reward / self.config.best_reward - 1.0
@@ -115,7 +116,7 @@ class Sac(Algorithm[SacConfig]):
         """The task with standardised observations, in which every step costs something until it succeeds."""
         env = gymnasium.wrappers.TimeLimit(self.task.make(), self.config.longest)
         space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.task.observation_layout),), np.float32)
-        return gymnasium.wrappers.TransformReward(gymnasium.wrappers.TransformObservation(env, self._observe, space), self._reward)
+        return gymnasium.wrappers.TransformReward(gymnasium.wrappers.TransformObservation(env, self._sight, space), self._reward)
 
     def model(self, kind: Any, env: gymnasium.Env[Any, Any]) -> Any:
         """Nothing learned yet, the prior episodes in its replay buffer."""
@@ -132,7 +133,7 @@ class Sac(Algorithm[SacConfig]):
             seed=config.seed,
         )
         for episode in self._episodes:
-            observations, last = self._observe(episode.observations), len(episode.reward) - 1
+            observations, last = self._sight(episode.observations), len(episode.reward) - 1
             for t, action in enumerate(episode.human_action):
                 done = np.array([t == last and episode.terminated])
                 reward: NDArray[np.float64] = np.array([self._reward(float(episode.reward[t]))])
@@ -147,7 +148,7 @@ class Sac(Algorithm[SacConfig]):
         """Those of the actor's mode and of both critics, and how they see."""
         actor = {f'actor.{name}': value for name, value in model.actor.state_dict().items() if name.startswith(('latent_pi', 'mu'))}
         critic = {f'critic.{name}': value for name, value in model.critic.state_dict().items()}
-        offset, scale = (torch.from_numpy(value.copy()) for value in self._standard)
+        offset, scale = (torch.from_numpy(value.copy()) for value in (self._sight.offset, self._sight.scale))
         return {**actor, **critic, 'offset': offset, 'scale': scale}
 
     def expert(self, weights: Weights) -> MeanAction:

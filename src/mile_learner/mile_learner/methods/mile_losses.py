@@ -252,7 +252,7 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
 def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[Tensor, Tensor]:
     """What −ln p(ν|s) (float64) and −ln of the action of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3."""
     nu, size = batch.intervening, len(batch.intervening)
-    decisions, taken = (size if config.decisions == 'all' else int(batch.decided.sum())), int(nu.sum())
+    decisions, taken = int(batch.decided.sum()), int(nu.sum())
     j2, j3 = (size, size) if discrete else (max(taken, 1), max(size - taken, 1))
     of_human, of_robot = (1 - config.intervention_weight) / j2, config.robot_weight / j3
     return (
