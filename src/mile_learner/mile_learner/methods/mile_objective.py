@@ -1,8 +1,8 @@
 """J of MILE for Gaussian policies, value and gradient in one pass.
 
 `mile_losses` could add it up from its parts, and does for the variants; a training step then takes longer.
-The gradient of ln p(ν|s) = ln Σ_k w_k Φ(z_k), z_k = ±(M/2 − x_k − c)/σ, by M is that of its terms,
-±φ(z_k)/Φ(z_k)/(2σ) each, weighed by their shares in the sum; M, x and w are those of `mile_learner.intervention`.
+The gradient of ln p(ν|s) = ln Σ_k w_k Φ(z_k), z_k = ±(M/2 − x_k − c)/σ, by M is ±Σ_k w_k φ(z_k) / (2σ p(ν|s)), added up from
+logarithms, so that it is exact also where p(ν|s) is smaller than any number; M, x and w are those of `mile_learner.intervention`.
 """
 
 from __future__ import annotations
@@ -84,13 +84,9 @@ class _Objective(torch.autograd.Function):
         both = torch.addcmul(ratio, scaled, scaled)
         half_scale = intervening.double().mul_(1 / sigma).sub_(0.5 / sigma)
         z = (both.sum(dim=-1).double() - costs).mul_(half_scale)
-        terms = torch.special.log_ndtr(z).add_(log_w)
-        largest = terms.amax(dim=0)
-        shares = terms.sub_(largest).exp_()
-        total = shares.sum(dim=0)
-        log_decision = total.log().add_(largest)
-        slope = shares.div_(torch.special.erfcx(z.mul_(-math.sqrt(0.5)))).sum(dim=0).div_(total)
-        slope.mul_(half_scale).mul_(decision_weights).mul_(-math.sqrt(8 / math.pi))  # twice the gradient of the sum by M
+        log_decision = torch.special.log_ndtr(z).add_(log_w).logsumexp(dim=0)
+        slope = torch.addcmul(log_w - log_decision, z, z, value=-0.5).exp_().sum(dim=0)
+        slope.mul_(half_scale).mul_(decision_weights).mul_(-math.sqrt(2 / math.pi))  # twice the gradient of the sum by M
 
         column, weighted = slope.to(mean.dtype).unsqueeze(-1), action_weights.unsqueeze(-1)
         by_mental_mean, by_mental_log_std = scaled.mul_(inverse).mul_(column), ratio.mul_(column)
