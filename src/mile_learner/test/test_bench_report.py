@@ -10,11 +10,14 @@ import pytest
 from mile_learner.bench.report import make_report
 
 
-def _cell(out: Path, task: str, method: str, seed: int, succeeded: int) -> None:
-    """One whole cell whose policy succeeded in so many of ten test episodes."""
+def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50) -> None:
+    """One whole cell whose policy succeeded in so many of ten test episodes, with the same return in each, after one episode of `steps`."""
     head = {'suite': 'single', 'task': task, 'human': 'as_published', 'method': method, 'seed': seed, 'demonstrations': 0}
-    tests = [{'kind': 'test', 'iteration': 1, 'start': k, 'success': k < succeeded, 'return': 0.0, 'interventions': 0} for k in range(10)]
-    lines = [head | {'options': {'quick': False}}, *tests]
+    tests = [
+        {'kind': 'test', 'iteration': 1, 'start': k, 'success': k < succeeded, 'return': returned, 'interventions': 0} for k in range(10)
+    ]
+    first = {'kind': 'collect', 'iteration': 1, 'start': 7, 'success': True, 'return': 1.0, 'steps': steps, 'interventions': 10}
+    lines = [head | {'options': {'quick': False}}, first, *tests]
     (out / 'cells').mkdir(exist_ok=True)
     (out / 'cells' / f'{task}-{method}-{seed}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
 
@@ -45,3 +48,28 @@ def test_such_a_method_can_be_the_one_that_is_compared(out: Path) -> None:
     assert {method: list(found['tasks']) for method, found in entry['against'].items()} == {'mile': ['door'], 'quick': ['door']}
     assert set(entry['overall']) == {'mile', 'quick'}, 'over all tasks stand those alone that have all'
     assert '| mile (on door) |' in (out / 'report.md').read_text()
+
+
+def test_a_task_with_a_return_is_judged_by_it_from_the_initial_policies_to_the_experts(tmp_path: Path) -> None:
+    for seed in range(3):
+        for method, returned in {'mile': 50.0 + seed, 'iwr': 150.0 + seed, 'no_training': -100.0, 'expert': 300.0}.items():
+            _cell(tmp_path, 'lunar_lander', method, seed, 5, returned)
+    entry = make_report(tmp_path)['comparisons'][0]
+    content = entry['tasks']['lunar_lander']
+    assert content['metric'] == 'return'
+    assert content['methods']['mile'][-1]['mean'] == pytest.approx(51.0)
+    assert content['methods']['mile'][-1]['success']['mean'] == pytest.approx(0.5)
+    assert entry['overall']['iwr']['iqm'] == pytest.approx((151 + 100) / 400)
+    assert entry['against']['iwr']['paired_difference'] == pytest.approx([-0.25] * 3), '100 of 400 points, with every seed'
+    assert entry['against']['iwr']['verdict'] == 'behind'
+    text = (tmp_path / 'report.md').read_text()
+    assert '| method | iteration | return | interventions | success |' in text
+    assert '| 10 (20 %) | 50 %' in text
+
+
+def test_cells_that_do_not_share_their_first_episodes_are_named(out: Path) -> None:
+    _cell(out, 'door', 'quick', 1, 4, steps=51)
+    content = make_report(out)['comparisons'][0]['tasks']
+    assert content['door']['unpaired'] == ['quick of seed 1']
+    assert content['lamp']['unpaired'] == []
+    assert 'quick of seed 1' in (out / 'report.md').read_text()

@@ -43,6 +43,24 @@ def test_paired_difference_sees_through_the_spread_of_the_seeds() -> None:
     assert (value, low, high) == pytest.approx((0.1, 0.1, 0.1))
 
 
+@pytest.mark.parametrize('seeds', [2, 3, 5, 10])
+@pytest.mark.parametrize('tasks', [1, 3])
+def test_where_there_is_no_difference_one_in_twenty_is_found_also_with_few_seeds(seeds: int, tasks: int) -> None:
+    rng = np.random.default_rng(seeds)
+    zeros = [np.zeros(seeds)] * tasks
+    ends = np.array([paired_difference([rng.normal(0.0, 1.0, seeds) for _ in range(tasks)], zeros)[1:] for _ in range(2000)])
+    found = ((ends[:, 0] > 0) | (ends[:, 1] < 0)).mean()
+    assert 0.01 < found < 0.065
+
+
+def test_paired_difference_by_hand() -> None:
+    value, low, high = paired_difference([np.array([0.3, 0.5, 0.7])], [np.array([0.1, 0.1, 0.1])])
+    assert value == pytest.approx(0.4)
+    assert high - value == pytest.approx(4.302653 * 0.2 / math.sqrt(3)), "t's 97.5 % quantile with two degrees of freedom"
+    assert value - low == pytest.approx(high - value)
+    assert all(math.isnan(end) for end in paired_difference([np.ones(1)], [np.zeros(1)])[1:])
+
+
 def test_scores_by_hand() -> None:
     p, nu = np.array([0.9, 0.8, 0.4, 0.1]), np.array([1, 0, 1, 0])
     found = scores(p, nu)

@@ -66,7 +66,7 @@ def _references(line: Callable[..., object], content: Report) -> None:
             line(content['methods'][method][0]['mean'], color='0.4', linestyle=style, label=label)
     assisted = content['assisted']
     if assisted['episodes'] >= WORTH_A_LINE:
-        line(assisted['succeeded'] / assisted['episodes'], color='0.4', linestyle='--', label="with the human's help")
+        line(assisted['mean'], color='0.4', linestyle='--', label="with the human's help")
 
 
 def _errors(points: Sequence[Report]) -> list[list[float]]:
@@ -85,8 +85,9 @@ def _bars(entry: Report, axes: Any, task: str) -> None:
     axes.barh(places, [p['mean'] for p in points], xerr=_errors(points), capsize=3, color=[colours[name] for name in learners])
     axes.set_yticks(places, list(learners), fontsize='small')
     axes.invert_yaxis()
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel('success')
+    axes.set_xlabel(content['metric'])
+    if content['metric'] == 'success':
+        axes.set_xlim(-0.02, 1.02)
     _references(axes.axvline, content)
 
 
@@ -109,12 +110,13 @@ def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
             axes.errorbar(values, [p['mean'] for p in line], yerr=_errors(line), label=name, color=colour, marker='o', capsize=2)
     axes.set_xlabel('iteration' if x == 'iteration' else 'steps with an intervention so far')
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _success_upwards(axes, content)
+    _score_upwards(axes, content)
 
 
-def _success_upwards(axes: Any, content: Report) -> None:
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_ylabel('success')
+def _score_upwards(axes: Any, content: Report) -> None:
+    axes.set_ylabel(content['metric'])
+    if content['metric'] == 'success':
+        axes.set_ylim(-0.02, 1.02)
     _references(axes.axhline, content)
 
 
@@ -136,7 +138,7 @@ def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
             capsize=2,
         )
     axes.set_xlabel('demonstrations')
-    _success_upwards(axes, group[0]['tasks'][task])
+    _score_upwards(axes, group[0]['tasks'][task])
 
 
 def prediction(entry: Report, path: Path) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mile_learner.bench import figures
+from mile_learner.bench.comparison import comparison_numbers, estimate, reached, verdict
 from mile_learner.bench.prediction import SCORES, reliability, scores
 from mile_learner.bench.results import Table, read_results, tables
-from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
 from mile_learner.bench.suites import REFERENCES, SUITES
-from mile_learner.bench.tasks import TASKS, check_names, get_task
+from mile_learner.bench.tasks import check_names
 from mile_learner.files import write_atomically
 
 Report = dict[str, Any]
@@ -44,8 +44,9 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     lines = [
         '# Comparison',
         '',
-        'Success of the last policy over the test episodes: mean over seeds, 95 % bootstrap interval. Rows of one table share',
-        'initial policies, humans and start states, seed by seed. Interventions: steps on which the human acted.',
+        'Success (or return) of the last policy over the test episodes: mean over seeds, 95 % bootstrap interval, which few seeds make too',
+        "narrow; paired differences have Student's t in its place. Rows of one table share initial policies, humans and start states, seed",
+        'by seed. Interventions: steps on which the human acted, and their share.',
         '',
     ]
     if any(cell.quick for cell in results):
@@ -78,85 +79,10 @@ def tuning_text(chosen: Iterable[str]) -> list[str]:
             told = '; '.join(f'{name} {", ".join(f"{key} {value:g}" for key, value in of.items())}' for name, of in methods.items())
             lines += [f'- {task}: {told}']
         lines.append('')
-    return lines or ['Every method has the options of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.', '']
-
-
-def comparison_numbers(table: Table, compared: str) -> Report:
-    """Everything about one suite, human and number of demonstrations; `compared` against every other method."""
-    per_task: Report = {}
-    for task in table.tasks:
-        returns = task in TASKS and get_task(task).metric == 'return'
-        per_task[task] = {'seeds': table.seeds(task), 'methods': {}, 'assisted': _assisted(table, task)}
-        for method in table.methods:
-            if not table.seeds(task) or not table.cells_of(task, method):
-                continue
-            points = []
-            for iteration in table.tested(task, method):
-                values = table.scores(task, method, iteration)
-                point = {'iteration': iteration, **_estimate(values), 'interventions': float(table.spent(task, method, iteration).mean())}
-                if returns:
-                    point['return'] = _estimate(table.scores(task, method, iteration, 'return'))
-                points.append(point)
-            per_task[task]['methods'][method] = points
-    entry: Report = {'suite': table.suite, 'human': table.human, 'demonstrations': table.demonstrations, 'tasks': per_task}
-    everywhere = [method for method in table.methods if _tasks_of(table) and _tasks_of(table, method) == _tasks_of(table)]
-    entry['overall'] = {method: _overall(table, method) for method in everywhere}
-    shared = {method: _tasks_of(table, compared, method) for method in table.methods if method != compared}
-    if compared not in REFERENCES and any(shared.values()):
-        entry['compared'] = compared
-        entry['against'] = {method: _against(table, tasks, compared, method) for method, tasks in shared.items() if tasks}
-    return entry
-
-
-def _against(table: Table, tasks: list[str], compared: str, method: str) -> Report:
-    first, other = ([table.scores(task, name) for task in tasks] for name in (compared, method))
-    difference = paired_difference(first, other)
-    return {
-        'probability_of_improvement': list(probability_of_improvement(first, other)),
-        'paired_difference': list(difference),
-        'verdict': verdict(*difference[1:]),
-        'tasks': {task: list(paired_difference([a], [b])) for task, a, b in zip(tasks, first, other, strict=True)},
-    }
-
-
-def verdict(low: float, high: float) -> str:
-    """What the interval of a difference says in plain words."""
-    return 'ahead' if low > 0 else 'behind' if high < 0 else 'undecided'
-
-
-def reached(methods: Mapping[str, list[Report]]) -> str:
-    """After which iteration each method's mean success was first that of the expert; empty where methods are tested only once."""
-    expert, learners = methods.get('expert'), {name: points for name, points in methods.items() if len(points) > 1}
-    if not expert or not learners:
-        return ''
-    first = {
-        name: next((str(point['iteration']) for point in points if point['mean'] >= expert[0]['mean']), 'never')
-        for name, points in learners.items()
-    }
-    return f"The expert's mean success was reached after iteration: {', '.join(f'{name} {when}' for name, when in first.items())}."
-
-
-def _estimate(values: Any) -> Report:
-    low, high = interval([values], mean)
-    return {'mean': float(values.mean()), 'low': low, 'high': high, 'per_seed': [float(value) for value in values]}
-
-
-def _tasks_of(table: Table, *methods: str) -> list[str]:
-    """The tasks on which all of these methods were compared."""
-    return [task for task in table.tasks if table.seeds(task) and all(table.cells_of(task, method) for method in methods)]
-
-
-def _overall(table: Table, method: str) -> Report:
-    values = [table.scores(task, method) for task in _tasks_of(table, method)]
-    low, high = interval(values, interquartile_mean)
-    return {'iqm': float(interquartile_mean(*values)), 'low': low, 'high': high}
-
-
-def _assisted(table: Table, task: str) -> dict[str, int]:
-    """Of the episodes of the first iteration, which are the same for every method: the initial policy with the human's help."""
-    cells = [cell for cell in table.cells if cell.task == task and cell.seed in table.seeds(task)]
-    episodes = {(cell.seed, r['start']): r['success'] for cell in cells for r in cell.of('collect', 1)}
-    return {'episodes': len(episodes), 'succeeded': sum(episodes.values())}
+    return lines or [
+        'Every method has the learning rate of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.',
+        '',
+    ]
 
 
 def comparison_text(entry: Report) -> list[str]:
@@ -168,24 +94,29 @@ def comparison_text(entry: Report) -> list[str]:
             f'### {task}, seeds: {len(content["seeds"])}',
             '',
         ]
-        assisted = content['assisted']
+        returns, assisted = content['metric'] == 'return', content['assisted']
+        form = _number if returns else _percent
         if assisted['episodes']:
-            lines += [
-                f"With the human's help the initial policy succeeded in {assisted['succeeded']} of {assisted['episodes']} episodes.",
-                '',
-            ]
-        with_returns = any('return' in point for points in content['methods'].values() for point in points)
+            helped = f"With the human's help the initial policy succeeded in {assisted['succeeded']} of {assisted['episodes']} episodes"
+            helped += f', with a mean return of {form(assisted["mean"])}' if returns else ''
+            lines += [f'{helped}; the human acted on {_percent(assisted["rate"])} of the steps.', '']
+        if content['unpaired']:
+            lines += [f'**Not paired**, as their first episodes are not those of the other methods: {", ".join(content["unpaired"])}.', '']
         lines += [
-            '| method | iteration | success | interventions |' + (' return |' if with_returns else ''),
-            '|---' * (4 + with_returns) + '|',
+            f'| method | iteration | {content["metric"]} | interventions |' + (' success |' if returns else ''),
+            '|---' * (4 + returns) + '|',
         ]
         for method, points in content['methods'].items():
             for point in points:
-                row = f'| {method} | {point["iteration"]} | {_interval_text(point, _percent)} | {point["interventions"]:.0f} |'
-                lines.append(row + (f' {_interval_text(point["return"], lambda value: f"{value:.0f}")} |' if with_returns else ''))
+                share = f' ({_percent(point["rate"])})' if point['interventions'] else ''
+                row = f'| {method} | {point["iteration"]} | {_interval_text(point, form)} | {point["interventions"]:.0f}{share} |'
+                lines.append(row + (f' {_interval_text(point["success"], _percent)} |' if returns else ''))
         lines += ['', *([text, ''] if (text := reached(content['methods'])) else [])]
     if entry['overall']:
-        lines += ['### All tasks', '', '| method | interquartile mean of success |', '|---|---|']
+        judged = 'success' if all(content['metric'] == 'success' for content in entry['tasks'].values()) else 'score'
+        note = 'Score: success; of a return its share of the way from the initial policies to the experts.'
+        lines += ['### All tasks', '', *([note, ''] if judged == 'score' else [])]
+        lines += [f'| method | interquartile mean of {judged} |', '|---|---|']
         lines += [
             f'| {method} | {_interval_text({"mean": value["iqm"], **value}, _percent)} |' for method, value in entry['overall'].items()
         ]
@@ -200,7 +131,7 @@ def against_text(compared: str, against: Report, tasks: Sequence[str]) -> list[s
 
     A method that was not run on every task is named with those on which it was.
     """
-    heads = [f'{compared} against', 'probability of improvement', 'paired difference of success', f'{compared} is']
+    heads = [f'{compared} against', 'probability of improvement', 'paired difference', f'{compared} is']
     heads += tasks if len(tasks) > 1 else []
     lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
     for method, value in against.items():
@@ -234,7 +165,7 @@ def prediction_numbers(table: Table) -> Report:
             per_task[task][name] = {
                 'steps': len(p),
                 'scores': scores(p, nu),
-                'log_loss': _estimate(per_seed),
+                'log_loss': estimate(per_seed),
                 'reliability': reliability(p, nu),
             }
     return {'suite': table.suite, 'human': table.human, 'tasks': per_task}
@@ -268,6 +199,10 @@ def _interval_text(value: Report, form: Any) -> str:
     if math.isnan(value['low']):
         return str(form(value['mean']))
     return f'{form(value["mean"])} [{form(value["low"])}, {form(value["high"])}]'
+
+
+def _number(value: float) -> str:
+    return f'{value:.0f}'
 
 
 def _percent(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bench.suites import NO_HUMAN, REFERENCES
+from mile_learner.bench.tasks import TASKS, get_task
 from mile_learner.errors import LearnerError
 
 Scores = NDArray[np.float64]
@@ -50,10 +52,10 @@ class CellResult:
         """Mean of the test episodes' success or return."""
         return float(np.mean([r[key] for r in self.of('test', iteration)]))
 
-    def spent(self, iteration: int) -> int:
-        """Steps with an intervention up to and including an iteration, demonstrations included."""
+    def spent(self, iteration: int, key: str = 'interventions') -> int:
+        """Steps with an intervention, or all steps, up to and including an iteration, demonstrations included."""
         seen = [*self.of('collect'), *self.of('demonstration')]
-        return sum(r['interventions'] for r in seen if r['iteration'] <= iteration)
+        return sum(r[key] for r in seen if r['iteration'] <= iteration)
 
 
 def read_results(out: Path) -> list[CellResult]:
@@ -116,10 +118,38 @@ class Table:
         cells = [cell for cell in self.cells_of(task, method) if cell.seed in common]
         return np.array([cell.score(cell.tested()[-1] if iteration is None else iteration, key) for cell in cells])
 
-    def spent(self, task: str, method: str, iteration: int) -> Scores:
-        """Interventions spent per common seed."""
+    @staticmethod
+    def metric(task: str) -> str:
+        """What the task is judged by: success or return."""
+        return get_task(task).metric if task in TASKS else 'success'
+
+    def judged(self, task: str, method: str) -> Scores:
+        """What verdicts are about, per common seed: success; or the return, where 0 is the mean of the initial policies and 1 the experts'.
+
+        The references must be there for a return.
+        """
+        metric = self.metric(task)
+        scores = self.scores(task, method, key=metric)
+        if metric == 'success':
+            return scores
+        initial, expert = (self.scores(task, name, key=metric).mean() for name in REFERENCES)
+        return np.asarray((scores - initial) / (expert - initial))
+
+    def unpaired(self, task: str) -> list[str]:
+        """Cells whose first episodes, for which all methods fly the initial policy, are not those of most others of their seed."""
+        found = []
+        for seed in self.seeds(task):
+            first = {
+                c.method: json.dumps(c.of('collect', 1)) for c in self.cells if (c.task, c.seed) == (task, seed) and c.of('collect', 1)
+            }
+            usual = Counter(first.values()).most_common(1)
+            found += [f'{method} of seed {seed}' for method, episodes in first.items() if episodes != usual[0][0]]
+        return found
+
+    def spent(self, task: str, method: str, iteration: int, key: str = 'interventions') -> Scores:
+        """Interventions, or all steps, spent per common seed."""
         common = set(self.seeds(task))
-        return np.array([cell.spent(iteration) for cell in self.cells_of(task, method) if cell.seed in common], dtype=np.float64)
+        return np.array([cell.spent(iteration, key) for cell in self.cells_of(task, method) if cell.seed in common], dtype=np.float64)
 
     def tested(self, task: str, method: str) -> list[int]:
         """Iterations at which every seed of a method was tested."""

@@ -1,4 +1,4 @@
-"""Statistics of a comparison, after Agarwal et al. 2021 (as in their library rliable), with scipy's bootstrap.
+"""Statistics of a comparison, after Agarwal et al. 2021 (as in their library rliable), with scipy's bootstrap; verdicts by Student's t.
 
 Scores are given per task, an array of one score per seed each; seeds are resampled within each task (stratified).
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, trim_mean
+from scipy.stats import bootstrap, t, trim_mean
 
 Scores = Sequence[NDArray[Any]]
 RESAMPLES = 2000
@@ -48,6 +48,18 @@ def probability_of_improvement(x: Scores, y: Scores) -> tuple[float, float, floa
 
 
 def paired_difference(x: Scores, y: Scores) -> tuple[float, float, float]:
-    """Mean of X - Y within the same seed, over tasks; with its 95 % interval. The seeds of x and y must correspond."""
+    """Mean of X - Y within the same seed, over tasks; with its 95 % interval by Student's t, NaN with fewer than two seeds in any task.
+
+    Tasks are strata; degrees of freedom after Welch and Satterthwaite. With few seeds the percentile bootstrap is too narrow: its interval
+    leaves out 0 in one of seven comparisons of five seeds that do not differ. The seeds of x and y must correspond.
+    """
     differences = [a - b for a, b in zip(x, y, strict=True)]
-    return float(mean(*differences)), *interval(differences, mean)
+    value = float(mean(*differences))
+    if any(len(of_task) < 2 for of_task in differences):
+        return value, float('nan'), float('nan')
+    seeds = np.array([len(of_task) for of_task in differences])
+    parts = np.array([of_task.var(ddof=1) for of_task in differences]) * seeds / seeds.sum() ** 2
+    variance = parts.sum()
+    freedom = variance**2 / (parts**2 / (seeds - 1)).sum() if variance > 0 else 1.0
+    half = float(t.ppf(0.975, freedom) * np.sqrt(variance))
+    return value, value - half, value + half
