@@ -55,6 +55,15 @@ def test_it_predicts_interventions_on_new_states_and_does_what_the_human_did(mak
     assert np.abs(action[new.intervening] - 0.5).mean() < 0.15
 
 
+def test_a_demonstration_does_not_teach_when_to_intervene(make_bundle: Callable[..., Bundle]) -> None:
+    data = _data()
+    shown = np.flatnonzero(~data.intervening)[:128]
+    data.stacked[shown, 1] += 6.0  # easy to tell from the rest
+    data.intervening[shown], data.human_action[shown], data.demonstration[shown] = True, 0.5, True
+    trained = _fit(data, make_bundle())
+    assert (trained.act(data.stacked[shown])[1] < 0.5).mean() > 0.8
+
+
 def test_steps_without_an_intervention_teach_the_policy_through_the_common_features_alone(make_bundle: Callable[..., Bundle]) -> None:
     data = _data()
     moved = dataclasses.replace(data, stacked=np.where(data.intervening[:, None], data.stacked, data.stacked - 1.0))

@@ -16,6 +16,7 @@ from mile_learner.categorical import CategoricalPolicy
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.mile_losses import Batch, MileConfig, mile_losses
 from mile_learner.methods.sirius import DEMONSTRATION, INTERVENTION, PRE_INTERVENTION, ROBOT, SiriusConfig, classes_of
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.methods.weighted_cloning import WeightedCloning, class_weights
@@ -166,6 +167,18 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_start_alone(name: s
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert not all(torch.equal(one[key], other[key]) for key in one)
     assert all(torch.equal(before[key], value) for key, value in start.policy.state_dict().items())
+
+
+@pytest.mark.parametrize('decisions', ['all', 'onset'])
+def test_a_demonstration_is_no_decision_to_intervene(decisions: str, make_bundle: Callable[..., Bundle]) -> None:
+    alone, both = _data('....II..'), _data('....II..', 'DDDD')
+    both.robot_action[both.demonstration] = np.nan  # as in the bag of a demonstration
+    start, config = make_bundle(), MileConfig(mental_model='noted', decisions=decisions)
+    batches = [Batch.of(data, decisions) for data in (alone, both)]
+    one, two = (mile_losses(start.policy, start.policy, batch, c=70.0, sigma=100.0, config=config) for batch in batches)
+    assert two.intervention.item() == pytest.approx(one.intervention.item())
+    assert two.action.item() != pytest.approx(one.action.item()), 'what the human does is learned from it'
+    assert torch.isfinite(two.total)
 
 
 def test_bc_interventions_and_hg_dagger_are_one_with_one_configuration(make_bundle: Callable[..., Bundle]) -> None:

@@ -168,10 +168,12 @@ def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, te
 def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, sink: Sink) -> None:
     """Train on the iterations before, predict the interventions of the next: the protocol of the paper's user study.
 
-    The cell's method flies; every other method of the registry that predicts (its attribute `predicts`) is trained on the same data.
+    The cell's method flies; every other method of the registry that predicts (its attribute `predicts`) is trained on the same data, and as
+    often: each iteration goes on from the last.
     """
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
     bundle = _start(cell, prepared)
+    rivals = {name: _start(cell, prepared) for name in others}
     parts: list[InterventionData] = []
     for iteration in range(1, suite.iterations + 1):
         parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
@@ -179,8 +181,8 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
             past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
             predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
             for name in others:
-                rival = fit(dataclasses.replace(cell, method=name), past, _start(cell, prepared), iteration, options, sink)
-                predictions[name] = rival.act(now.stacked)[1]
+                rivals[name] = fit(dataclasses.replace(cell, method=name), past, rivals[name], iteration, options, sink)
+                predictions[name] = rivals[name].act(now.stacked)[1]
             for name, p in predictions.items():
                 values = {'p': [round(float(x), 5) for x in p], 'nu': now.intervening.astype(int).tolist()}
                 sink({'kind': 'prediction', 'iteration': iteration, 'predictor': name, **values})

@@ -78,7 +78,7 @@ class BcIntervention:
         optimizer = adam(groups, config.learning_rate)
         inputs = torch.as_tensor(data.stacked, dtype=torch.float32)
         human_action = torch.as_tensor(np.nan_to_num(data.human_action), dtype=torch.float32)
-        intervening = torch.as_tensor(data.intervening)
+        intervening, decided = torch.as_tensor(data.intervening), torch.as_tensor(~data.demonstration)
         generator = torch.Generator().manual_seed(seed)
         metrics: dict[str, float] = {}
         for epoch in epochs(config.epochs, TrainingState([optimizer], generator)):
@@ -86,7 +86,7 @@ class BcIntervention:
             for rows in minibatches(len(data), config.batch_size, generator):
                 nu = intervening[rows]
                 log_p, log_not_p = classifier(inputs[rows])
-                j1 = -torch.where(nu, log_p, log_not_p).mean()
+                j1 = -(torch.where(nu, log_p, log_not_p) * decided[rows]).sum() / decided[rows].sum().clamp_min(1)
                 j2 = -(policy(inputs[rows]).log_prob(human_action[rows]) * nu).sum() / nu.sum().clamp_min(1)
                 loss = config.intervention_weight * j1 + (1 - config.intervention_weight) * j2
                 descend(optimizer, loss, config.grad_clip)

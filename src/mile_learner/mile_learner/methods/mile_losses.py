@@ -6,6 +6,9 @@ Continuous actions:
     J2 = mean −ln π_θ(a_h|s) over the steps with ν = 1   trains the policy θ
     J  = λ J1 + (1 − λ) J2
 
+Eq. 4 divides J2 by N, which in J1 is the number of all steps; the authors' code, and this, by that of the steps with ν = 1. With a share r
+of those the other reading is this one with λ / (λ + (1 − λ) r) in the place of λ: 0.8 for 0.5 and a quarter.
+
 Discrete actions: J = mean cross-entropy over |A| + 1 classes, each action by the human and "no intervention" (Eq. 3; the text's other
 sentence, "a_r otherwise", contradicts that class and is not followed). With ln p̂(a_h) = ln p(ν=1|s) + ln p(a_h|ν=1, s) the cross-entropy
 is J1 + J2, J2 being divided by all steps, so that here too J = λ J1 + (1 − λ) J2: half of it at λ = 0.5, which Adam does not notice.
@@ -107,7 +110,7 @@ class Batch:
 
     Attributes:
         inputs: stacked observations, (B, H*d).
-        robot_actions: a_r, (B, A).
+        robot_actions: a_r, (B, A); 0 in demonstrations, where there is none.
         human_actions: a_h, (B, A); read only where ν = 1.
         intervening: ν, (B,).
         decided: where J1 counts, (B,).
@@ -121,11 +124,11 @@ class Batch:
 
     @classmethod
     def of(cls, data: InterventionData, decisions: str) -> Batch:
-        """All steps of the data."""
-        decided = data.onset | ~data.intervening if decisions == 'onset' else np.ones(len(data), dtype=bool)
+        """All steps of the data. In a demonstration nobody decides whether to intervene: J1 does not count there, J2 does."""
+        decided = ~data.demonstration & (data.onset | ~data.intervening if decisions == 'onset' else True)
         return cls(
             inputs=torch.as_tensor(data.stacked, dtype=torch.float32),
-            robot_actions=torch.as_tensor(data.robot_action, dtype=torch.float32),
+            robot_actions=torch.as_tensor(np.nan_to_num(data.robot_action), dtype=torch.float32),
             human_actions=torch.as_tensor(np.nan_to_num(data.human_action), dtype=torch.float32),
             intervening=torch.as_tensor(data.intervening),
             decided=torch.as_tensor(decided),
