@@ -11,7 +11,8 @@ Nothing is imitated: the policy learns to avoid what makes people take over. Bac
   as the initial one.
 
 What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the
-robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it); all
+robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it);
+critics have the policy's layers (two of 256 by default, three in RLPD), and gradients are bounded, as for every method here; all
 steps are there before training begins (the original updates after each), so that an update per logged step is `epochs` equal to
 `batch_size`; and critics live as long as one training: a version that is trained further begins with new ones, which learn alone for
 `critic_head_start` of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the

@@ -32,7 +32,8 @@ from mile_learner.step import Array
 Weights = NDArray[np.float64]
 
 TASK_EPOCHS: Mapping[str, int] = {'lunar_lander': 400, 'button_press': 300, 'drawer_open': 300, 'peg_insert': 300}
-"""Table I for 20 iterations of one episode, as MILE has it; LunarLander: of the baselines. For 5 iterations of 3 the table says 1000."""
+"""Table I for 20 iterations of one episode, as MILE has it, also where there is one round, so that all methods take as many steps;
+LunarLander: of the baselines. For 5 iterations of 3 episodes the table gives the baselines 1000 on Meta-World."""
 
 
 @dataclass(frozen=True)
