@@ -150,7 +150,7 @@ def prediction(entry: Report, path: Path) -> None:
     panels = figure.subplots(2, len(tasks), squeeze=False)
     for column, task in enumerate(tasks):
         predictors = {name: content for name, content in entry['tasks'][task].items() if name != 'majority'}
-        losses = [content['log_loss'] for content in predictors.values()]
+        losses = [content['scores']['log_loss'] for content in predictors.values()]
         top, bottom = panels[0][column], panels[1][column]
         top.bar(range(len(losses)), [value['mean'] for value in losses], yerr=_errors(losses), color=[f'C{i}' for i in range(len(losses))])
         top.set_xticks(range(len(losses)), list(predictors), rotation=30, ha='right', fontsize='small')

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from mile_learner.bench import figures
 from mile_learner.bench.comparison import comparison_numbers, estimate, reached, verdict
 from mile_learner.bench.prediction import SCORES, reliability, scores
-from mile_learner.bench.results import Table, read_results, tables
+from mile_learner.bench.results import CellResult, Table, read_results, tables
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import check_names
 from mile_learner.files import write_atomically
@@ -66,7 +67,8 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     names = sorted(path.name for path in (out / 'figures').glob('*.png'))
     lines += ['## Figures', '', *(f'![{name}](figures/{name})' for name in names), '']
     write_atomically(out / 'report.md', ('\n'.join(lines)).encode())
-    write_atomically(out / 'report.json', (json.dumps(_finite(report), indent=1, allow_nan=False) + '\n').encode())
+    report = _finite(report)
+    write_atomically(out / 'report.json', (json.dumps(report, indent=1, allow_nan=False) + '\n').encode())
     return report
 
 
@@ -153,33 +155,36 @@ def _triple(value: list[float], form: str) -> str:
 
 
 def prediction_numbers(table: Table) -> Report:
-    """Scores of every predictor per task, over all seeds' steps of the held-out iterations."""
+    """Scores of every predictor per task: of each held-out iteration, averaged within a seed, over seeds; curves are of all steps.
+
+    Steps of several iterations in one ranking would reward whoever knows which iteration had more interventions.
+    """
     per_task: Report = {}
     for task in table.tasks:
-        records = [record for cell in table.cells if cell.task == task for record in cell.of('prediction')]
+        cells = [cell for cell in table.cells if cell.task == task and cell.of('prediction')]
         per_task[task] = {}
-        for name in sorted({record['predictor'] for record in records}):
-            chosen = [record for record in records if record['predictor'] == name]
-            p, nu = (np.concatenate([np.asarray(record[key], dtype=float) for record in chosen]) for key in ('p', 'nu'))
-            per_seed = _per_seed(table, task, name)
+        for name in sorted({record['predictor'] for cell in cells for record in cell.of('prediction')}):
+            seeds = [_blocks(cell, name) for cell in cells]
+            of_seeds = [[scores(p, nu) for p, nu in blocks] for blocks in seeds]
+            p, nu = (np.concatenate(values) for values in zip(*itertools.chain(*seeds), strict=True))
             per_task[task][name] = {
                 'steps': len(p),
-                'scores': scores(p, nu),
-                'log_loss': estimate(per_seed),
+                'scores': {score: estimate(np.array([_defined(of, score) for of in of_seeds])) for score in SCORES},
                 'reliability': reliability(p, nu),
             }
     return {'suite': table.suite, 'human': table.human, 'tasks': per_task}
 
 
-def _per_seed(table: Table, task: str, name: str) -> Any:
-    """Log-loss of a predictor in every seed."""
-    values = []
-    for cell in (cell for cell in table.cells if cell.task == task):
-        chosen = [record for record in cell.of('prediction') if record['predictor'] == name]
-        if chosen:
-            p, nu = (np.concatenate([np.asarray(record[key], dtype=float) for record in chosen]) for key in ('p', 'nu'))
-            values.append(scores(p, nu)['log_loss'])
-    return np.array(values)
+def _blocks(cell: CellResult, predictor: str) -> list[tuple[Any, Any]]:
+    """Predicted probability and what happened, (N,) each, per held-out iteration."""
+    chosen = [record for record in cell.of('prediction') if record['predictor'] == predictor]
+    return [(np.asarray(record['p'], dtype=float), np.asarray(record['nu'], dtype=float)) for record in chosen]
+
+
+def _defined(iterations: Sequence[Mapping[str, float]], score: str) -> float:
+    """Mean over the iterations in which both classes occur, where the score needs them; NaN if there is none."""
+    values = [of[score] for of in iterations if not math.isnan(of[score])]
+    return float(np.mean(values)) if values else float('nan')
 
 
 def prediction_text(entry: Report) -> list[str]:
@@ -189,7 +194,7 @@ def prediction_text(entry: Report) -> list[str]:
         heads = [f'{name.replace("_", " ")} ({better} is better)' for name, better in SCORES.items()]
         lines += [f'### {task}', '', f'| predictor | steps | {" | ".join(heads)} |', '|---' * (2 + len(heads)) + '|']
         for name, content in predictors.items():
-            numbers = ' | '.join(f'{content["scores"][score]:.3f}' for score in SCORES)
+            numbers = ' | '.join(_interval_text(content['scores'][score], lambda value: f'{value:.3f}') for score in SCORES)
             lines.append(f'| {name} | {content["steps"]} | {numbers} |')
         lines.append('')
     return lines
