@@ -25,7 +25,7 @@ HUMAN, METHOD = 'as_published', 'bc_interventions'
 
 def alone(task: str, seed: int, count: int, options: RunOptions) -> dict[str, Any]:
     """One policy."""
-    prepared = prepare(task, seed, PrepareConfig(), gates=[HUMAN])
+    prepared = prepare(task, seed, PrepareConfig(), humans=[HUMAN])
     cell = Cell('demos', task, HUMAN, METHOD, seed, count)
     (data,) = demonstrations(cell, prepared, lambda _: None)
     bundle = fit(cell, data, prepared.bundle(HUMAN), 1, options, lambda _: None)

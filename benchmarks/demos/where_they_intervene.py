@@ -40,7 +40,7 @@ def where(data: InterventionData, layout: tuple[str, ...]) -> dict[str, Any]:
 
 def of_seed(task: str, seed: int) -> dict[str, Any]:
     """Interventions and demonstrations of a seed."""
-    prepared = prepare(task, seed, PrepareConfig(), gates=[HUMAN])
+    prepared = prepare(task, seed, PrepareConfig(), humans=[HUMAN])
     cell = Cell('demos', task, HUMAN, 'bc_interventions', seed, 5)
     flown = collect(cell, SUITES[cell.suite], prepared, prepared.bundle(HUMAN), 1, lambda _: None)
     (shown,) = demonstrations(cell, prepared, lambda _: None)

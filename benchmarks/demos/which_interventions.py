@@ -38,7 +38,7 @@ TASK, HUMAN, METHOD, DEMONSTRATIONS, FURTHER = 'drawer_open', 'as_published', 'b
 
 def policies(seed: int, options: RunOptions) -> Iterator[dict[str, Any]]:
     """The results of one seed."""
-    prepared = prepare(TASK, seed, PrepareConfig(), gates=[HUMAN])
+    prepared = prepare(TASK, seed, PrepareConfig(), humans=[HUMAN])
     start = prepared.bundle(HUMAN)
     cell = Cell('demos', TASK, HUMAN, METHOD, seed, DEMONSTRATIONS)
     (shown,) = demonstrations(cell, prepared, lambda _: None)

@@ -27,7 +27,7 @@ MAIN_ENGINE, LOW = 2, 0.3
 
 def agreement(seed: int, weight: float, options: RunOptions) -> dict[str, Any]:
     """The figures of one policy."""
-    prepared = prepare(TASK, seed, PrepareConfig(), gates=[HUMAN])
+    prepared = prepare(TASK, seed, PrepareConfig(), humans=[HUMAN])
     start = prepared.bundle(HUMAN)
     cell = Cell('single', TASK, HUMAN, f'mile[intervention_weight={weight}]', seed)
     data = collect(cell, SUITES[cell.suite], prepared, start, 1, lambda _: None)

@@ -25,7 +25,7 @@ HUMAN = 'as_published'
 
 def pulls(task: str) -> dict[str, Any]:
     """The sums for one task, and c and sigma of its human."""
-    prepared = prepare(task, 0, PrepareConfig(), gates=[HUMAN])
+    prepared = prepare(task, 0, PrepareConfig(), humans=[HUMAN])
     start = prepared.bundle(HUMAN)
     cell = Cell('single', task, HUMAN, 'mile', 0)
     data = collect(cell, SUITES[cell.suite], prepared, start, 1, lambda _: None)

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mile_learner.bench.calibration import FLOOR_FREE, HumanParts, agreement_floor, make_human, sigma_for
+from mile_learner.bench.human_config import GATES, KNOBS, HumanConfig, parse_human
 from mile_learner.bench.humans import (
-    GATES,
     DelayedGate,
     Hold,
     HoldingGate,
-    HumanConfig,
     HumanPolicy,
     ProbitGate,
     SimulatedHuman,
@@ -27,6 +26,8 @@ from mile_learner.bench.humans import (
 from mile_learner.bench.tasks import Task, get_task
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
+from mile_learner.config import ConfigError
+from mile_learner.errors import LearnerError
 from mile_learner.intervention import intervention_probability_sampled
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.step import Array
@@ -230,6 +231,46 @@ def test_the_hand_is_noisy_and_stays_in_range() -> None:
     assert actions[:, 0].std() == pytest.approx(0.2, abs=0.02)
     assert actions.max() == 1.0
     assert (actions[:, 1] == 1.0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_bias_moves_the_hand_alone_and_is_clipped() -> None:
+    task = get_task(CONTINUOUS)
+    parts, now = HumanParts(_bundle(task), None), _situation(task, 300)
+    humans = [make_human(task, parse_human(text), parts, 5.0, seed=3) for text in ('as_published', 'as_published[bias=0.4]')]
+    for human in humans:
+        human.begin(range(300))
+    (taken, without), (again, biased) = (human.decide(now.rows, now.stacked, now.robot_action, now.expert_action) for human in humans)
+    np.testing.assert_array_equal(taken, again)
+    inside = np.abs(without) < 0.6
+    np.testing.assert_allclose((biased - without)[inside], 0.4, atol=1e-6)
+    assert biased.max() == 1.0
+    assert (biased >= without).all()
+
+
+def test_a_human_is_named_by_its_gate_and_knobs() -> None:
+    named = parse_human('delayed[reaction=5, std=3e-1]', 0.25)
+    assert named == HumanConfig(gate='delayed', rate=0.25, reaction=5, std=0.3)
+    assert parse_human('holding[rate=0.1]', 0.25).rate == 0.1
+    fields = {field.name for field in dataclasses.fields(HumanConfig)}
+    assert {knob for knobs in KNOBS.values() for knob in knobs} == fields - {'gate'}, 'every knob can be set for some gate'
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('delayed[hold=5]', r"delayed\[hold=5\]: knob: got 'hold', expected one of rate, std, bias, slip, reaction, minimum_hold, memory$"),
+        ('delayed[reaction]', 'expected "name" or "name'),
+        ('delayed[std={]', 'expected "name" or "name'),
+        ('nobody[std=0.3]', "human: got 'nobody', expected one of as_published"),
+        ('as_published[std=2]', 'std: got 2.0, expected > 0.0 and <= 1.0'),
+        ('as_published[bias=-1.5]', 'bias: got -1.5, expected >= -1.0'),
+        ('as_published[bias=much]', "bias: got 'much', expected float"),
+    ],
+)
+def test_humans_that_are_refused(text: str, words: str) -> None:
+    with pytest.raises((LearnerError, ConfigError), match=words) as refusal:
+        parse_human(text)
+    assert '\n' not in str(refusal.value)
 
 
 def test_a_discrete_hand_slips_as_often_as_it_says() -> None:

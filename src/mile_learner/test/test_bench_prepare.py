@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mile_learner.bench.prepare import gates_for, prepare, prepared_path
+from mile_learner.bench.cells import demonstrations
+from mile_learner.bench.prepare import humans_for, prepare, prepared_path
+from mile_learner.bench.suites import Cell
 
 
 def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
@@ -40,12 +42,43 @@ def test_humans_are_prepared_when_they_are_asked_for_and_what_is_there_stays(
     from bench_toy import TINY
 
     monkeypatch.setenv('MILE_HOME', str(tmp_path))
-    first = prepare(toy_task, 0, TINY, gates=gates_for(['delayed'])).account()
+    first = prepare(toy_task, 0, TINY, humans=humans_for(['delayed'])).account()
     assert list(first['humans']) == ['as_published', 'delayed']
-    later = prepare(toy_task, 0, TINY, gates=gates_for(['holding'])).account()
+    later = prepare(toy_task, 0, TINY, humans=humans_for(['holding'])).account()
     assert list(later['humans']) == ['as_published', 'delayed', 'holding']
     assert {gate: later['humans'][gate] for gate in first['humans']} == first['humans']
     assert {name: later['sha256'][name] for name in first['sha256']} == first['sha256']
+
+
+def test_a_variant_of_a_human_is_calibrated_beside_the_plain_ones(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench_toy import TINY
+
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+    variant = 'delayed[rate=0.1,memory=0.5]'
+    plain = prepare(toy_task, 0, TINY, humans=humans_for(['delayed']))
+    before = {path: path.stat().st_mtime_ns for path in plain.folder.glob('human_*.json')}
+    prepared = prepare(toy_task, 0, TINY, humans=humans_for([variant]))
+    assert prepared.folder == plain.folder
+    account = prepared.account()
+    assert list(account['humans']) == ['as_published', 'delayed', variant]
+    assert 'human_delayed_rate_0.1_memory_0.5_.json' in account['sha256']
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+    assert account['humans'][variant]['rate'] < account['humans']['delayed']['rate'], 'each is calibrated to the rate that it is asked for'
+    prepare(toy_task, 0, TINY, humans=humans_for(['holding']))
+    assert variant in prepared.account()['humans'], 'what is there stays in the account'
+
+
+def test_a_human_demonstrates_with_its_own_hand(toy_task: str) -> None:
+    from bench_toy import TINY
+
+    shown = {}
+    for human in ('as_published', 'as_published[bias=0.4]'):
+        prepared = prepare(toy_task, 0, TINY, humans=humans_for([human]))
+        (shown[human],) = demonstrations(Cell('demos', toy_task, human, 'bc_all', 0, 2), prepared, lambda _: None)
+    plain, biased = (data.human_action - data.oracle_action for data in shown.values())
+    inside = np.abs(shown['as_published[bias=0.4]'].human_action) < 1
+    assert biased[inside].mean() == pytest.approx(0.4, abs=0.1)
+    assert abs(plain.mean()) < 0.1
 
 
 @pytest.mark.parametrize(('gate', 'follows'), [('as_published', False), ('informed', True), ('holding', True)])

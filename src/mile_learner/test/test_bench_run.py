@@ -17,7 +17,7 @@ import pytest
 
 from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
-from mile_learner.bench.prepare import gates_for, prepare
+from mile_learner.bench.prepare import humans_for, prepare
 from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
 from mile_learner.bench.run import Job, prepare_all, run_comparison, run_job
@@ -188,13 +188,24 @@ def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:
     assert numbers['majority']['steps'] == numbers['previous_rate']['steps'] > 0
 
 
+def test_a_human_with_knobs_is_a_cell_of_its_own(own_method: str, tmp_path: Path) -> None:
+    humans = ('delayed', 'delayed[reaction=0,std=0.3]')
+    cells = cells_of(suite_named('single'), tasks=[own_method], humans=humans, methods=['shift'], seeds=[0])
+    assert _run(tmp_path, cells) == []
+    assert (tmp_path / 'cells' / f'single-{own_method}-delayed_reaction_0_std_0.3_-shift-d0-s0.jsonl').is_file()
+    given = {cell.human: cell.of('fit')[0]['data'] for cell in read_results(tmp_path) if cell.method == 'shift'}
+    assert set(given) == set(humans)
+    assert len(set(given.values())) == 2
+    assert {entry['human'] for entry in make_report(tmp_path)['comparisons']} == set(humans)
+
+
 @pytest.mark.slow
 def test_processes_give_what_one_process_gives(toy_task: str, tmp_path: Path) -> None:
     from bench_toy import TINY
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
     for out, workers in ((tmp_path / 'one', 1), (tmp_path / 'two', 2)):
-        assert prepare_all([(toy_task, 0)], TINY, gates=gates_for(HUMANS), workers=workers, progress=False)[1] == {}
+        assert prepare_all([(toy_task, 0)], TINY, humans=humans_for(HUMANS), workers=workers, progress=False)[1] == {}
         assert run_comparison(out, cells, OPTIONS, TINY, workers=workers, progress=False) == []
     for path in (tmp_path / 'one' / 'cells').iterdir():
         one, two = (
@@ -297,7 +308,7 @@ def test_the_command_compares_on_lunar_lander(tmp_path: Path) -> None:
         assert 'Made with --quick' in account.with_name('account.md').read_text()
 
 
-@pytest.mark.parametrize('text', ['mile[', 'mile[a]', 'a b', ''])
+@pytest.mark.parametrize('text', ['mile[', 'mile[a]', 'mile[a=[]', 'a b', ''])
 def test_method_texts_that_are_refused(text: str) -> None:
     with pytest.raises(LearnerError, match='expected "name"'):
         parse_method(text)
@@ -311,6 +322,7 @@ def test_every_suite_names_tasks_humans_and_options_that_exist() -> None:
 
 def test_method_options() -> None:
     assert parse_method('mile[intervention_weight=0.5, std_gradient=true]') == ('mile', {'intervention_weight': 0.5, 'std_gradient': True})
+    assert parse_method('mile[learning_rate=1e-3,variant=as_released]') == ('mile', {'learning_rate': 1e-3, 'variant': 'as_released'})
 
 
 @pytest.mark.parametrize(
@@ -321,6 +333,8 @@ def test_method_options() -> None:
         (['run', 'single', '--out', 'x', '--methods', 'milo'], 'expected one of'),
         (['run', 'single', '--out', 'x', '--methods', 'mile[epoch=3]'], "did you mean 'epochs'"),
         (['run', 'single', '--out', 'x', '--humans', 'nobody'], 'expected one of as_published'),
+        (['run', 'single', '--out', 'x', '--humans', 'delayed[hold=3]'], "got 'hold', expected one of rate, std, bias, slip, reaction"),
+        (['prepare', '--humans', 'delayed[std=2]'], 'std: got 2.0, expected > 0.0 and <= 1.0'),
         (['run', 'single', '--out', 'x', '--tuned', 'nowhere'], 'expected what `mile bench tune SUITE'),
         (['tune', 'prediction', '--out', 'x'], 'expected a suite that compares policies'),
         (['tune', 'single', '--out', 'x', '--methods', 'iwr[learning_rate=0.1]'], 'expected no learning rate'),

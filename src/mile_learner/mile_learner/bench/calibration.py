@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from mile_learner.bench.human_config import PROBIT_GATES, HumanConfig
 from mile_learner.bench.humans import (
-    PROBIT_GATES,
     DelayedGate,
     Gate,
     Hold,
     HoldingGate,
-    HumanConfig,
     HumanPolicy,
     ProbitGate,
     SimulatedHuman,
@@ -64,7 +63,7 @@ class Dial:
     """A calibrated human.
 
     Attributes:
-        gate: its name.
+        human: its name.
         dial: see `mile_learner.bench.humans`.
         c, sigma: of Eq. 2 where the gate is one; else None.
         floor: probability of an intervention where robot and human agree, for those.
@@ -74,7 +73,7 @@ class Dial:
         tried: (dial, rate, success) of every trial.
     """
 
-    gate: str
+    human: str
     dial: float
     c: float | None
     sigma: float | None
@@ -121,11 +120,12 @@ def make_human(task: Task, config: HumanConfig, parts: HumanParts, dial: float, 
     else:
         probit = ProbitGate(parts.mental, policy, c=dial, sigma=sigma_for(task, config, dial))
         gate = HoldingGate(probit, hold, cost=config.hold_cost, release=config.release) if config.gate == 'holding' else probit
-    return SimulatedHuman(gate, std=config.std, slip=config.slip, actions=actions, seed=seed)
+    return SimulatedHuman(gate, std=config.std, bias=config.bias, slip=config.slip, actions=actions, seed=seed)
 
 
 def calibrate_human(
     task: Task,
+    human: str,
     config: HumanConfig,
     parts: HumanParts,
     robot: Bundle,
@@ -140,6 +140,7 @@ def calibrate_human(
 
     Args:
         task: of which pilot episodes are played.
+        human: its name.
         config: whose `rate` is wanted.
         parts: of the human.
         robot: the initial policy.
@@ -157,8 +158,8 @@ def calibrate_human(
     tried: list[tuple[float, float, float]] = []
     for _ in range(trials):
         dial = math.exp((low + high) / 2)
-        human = make_human(task, config, parts, dial, seed=seed)
-        episodes = list(run_episodes(task, starts, bundle=robot, expert=task.expert(0.0), supervisor=human))
+        supervisor = make_human(task, config, parts, dial, seed=seed)
+        episodes = list(run_episodes(task, starts, bundle=robot, expert=task.expert(0.0), supervisor=supervisor))
         rate = float(np.concatenate([episode.intervening for episode in episodes]).mean())
         tried.append((dial, rate, float(np.mean([episode.success for episode in episodes]))))
         if progress is not None:
@@ -169,13 +170,13 @@ def calibrate_human(
     allowed = [trial for trial in tried if trial[1] < HIGHEST_RATE]
     if not allowed:
         rates = ', '.join(f'{rate:.2f}' for _, rate, _ in tried)
-        msg = f'{task.name}, {config.gate}: intervention rates {rates}, expected one below {HIGHEST_RATE}; take a better initial policy'
+        msg = f'{task.name}, {human}: intervention rates {rates}, expected one below {HIGHEST_RATE}; take a better initial policy'
         raise LearnerError(msg)
     dial, rate, success = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
     probit = config.gate in PROBIT_GATES
     sigma = sigma_for(task, config, dial) if probit else None
     return Dial(
-        gate=config.gate,
+        human=human,
         dial=dial,
         c=dial if probit else None,
         sigma=sigma,

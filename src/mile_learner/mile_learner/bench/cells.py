@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mile_learner.bench.prediction import PREDICTORS, rate_predictions
-from mile_learner.bench.prepare import PrepareConfig, Prepared, gates_for, prepare
+from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prepare
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bench.tasks import get_task
@@ -51,7 +51,8 @@ class RunOptions(Config):
 
 def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: Sink) -> None:
     """Run one cell; `sink` is given every record as it comes."""
-    prepared = prepare(cell.task, cell.seed, preparation, gates=gates_for([cell.human]))
+    humans = humans_for(human for human in (cell.human,) if human != NO_HUMAN)
+    prepared = prepare(cell.task, cell.seed, preparation, humans=humans)
     suite = SUITES[cell.suite]
     tests = prepared.starts[options.starts][: options.test]
     sink({'kind': 'cell', **dataclasses.asdict(cell), 'prepared': prepared.folder.name, 'options': options.to_mapping()})
@@ -78,7 +79,8 @@ def demonstrations(cell: Cell, prepared: Prepared, sink: Sink) -> list[Intervent
     if not cell.demonstrations:
         return []
     starts = prepared.starts['train'][-cell.demonstrations :]
-    supervisor = prepared.demonstrator(prepared.human_config(cell.human).std, seed=prepared.seed_of(20))
+    human = prepared.human_config(cell.human)
+    supervisor = prepared.demonstrator(human.std, slip=human.slip, bias=human.bias, seed=prepared.seed_of(20))
     episodes = prepared.play(starts, supervisor=supervisor)
     for episode in episodes:
         sink({'kind': 'demonstration', 'iteration': 0, **episode.record()})
@@ -111,7 +113,7 @@ def _first_episodes(
     starts: tuple[int, ...],
 ) -> list[Episode]:
     """What the first iteration collects: the initial policy flies, so it is the same for every method; such cells follow each other."""
-    prepared = prepare(task, seed, preparation, gates=gates_for([human]))
+    prepared = prepare(task, seed, preparation, humans=humans_for([human]))
     initial = prepared.bundle(human)
     return prepared.play(list(starts), bundle=initial, supervisor=prepared.human(human, initial))
 

@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     for command in (tune, run):
         command.add_argument('suite', metavar='SUITE', help='single, iterative, demos, widowx, prediction or ablation')
         command.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
-        command.add_argument('--humans', nargs='+', metavar='HUMAN', help="gates of the simulated humans (default: the suite's)")
         command.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
         command.add_argument(
             '--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)'
@@ -37,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
     for command in (prepare, tune, run):
         command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")
+        command.add_argument(
+            '--humans',
+            nargs='+',
+            metavar='HUMAN',
+            help='simulated humans: "gate" or "gate[knob=value,...]" (default: the suite\'s; prepare: every gate)',
+        )
         command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='how many (default: 10)')
         command.add_argument(
             '--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)'
@@ -96,13 +101,15 @@ def execute(args: argparse.Namespace) -> Answer:
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
-    from mile_learner.bench.humans import GATES
+    from mile_learner.bench.human_config import GATES
+    from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import prepare_all
     from mile_learner.bench.tasks import TASKS
 
     _register(args.register)
     pairs = [(task, seed) for seed in range(args.seeds) for task in args.tasks or TASKS]
-    accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), gates=GATES, workers=args.workers)
+    humans = humans_for(args.humans or GATES)
+    accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), humans=humans, workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
     lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
     data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
@@ -154,7 +161,7 @@ def _tests(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options: RunOptions) -> Answer:
     """Run every cell that is not whole yet, after preparing what these need: cells that came from elsewhere need no preparation here."""
-    from mile_learner.bench.prepare import gates_for
+    from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import missing_cells, prepare_all, run_comparison
     from mile_learner.bench.suites import cells_of, suite_named
 
@@ -164,7 +171,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     cells = cells_of(suite, tasks=tasks, humans=humans, methods=methods, seeds=seeds)
     preparation = _preparation(quick=args.quick)
     pairs = list(dict.fromkeys((cell.task, cell.seed) for cell in missing_cells(args.out, cells)))
-    unprepared = {} if args.ray else prepare_all(pairs, preparation, gates=gates_for(humans), workers=args.workers)[1]
+    unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
     cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
     failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'

@@ -14,7 +14,8 @@
 * delayed: when the robot's actions have been off by more than the dial, after a reaction time, for a least time, and until they are off by
   less than half the dial; dial: distance of actions; discrete: how clear a mistake, ln pi_h(a_h|s) - ln pi_h(a_r|s) [nats].
 
-pi_h is N(expert's action, std²); for discrete actions a clone of the expert, whose probabilities say how clear a choice is.
+pi_h is N(expert's action, std²); for discrete actions a clone of the expert, whose probabilities say how clear a choice is. The hand adds
+noise, slips and a bias to what the expert means (`mile_learner.bench.human_config`).
 A larger dial means fewer interventions: one bisection calibrates all of them (`mile_learner.bench.calibration`).
 """
 
@@ -30,33 +31,10 @@ from numpy.typing import NDArray
 
 from mile_learner.bench.tasks import ActionValue
 from mile_learner.bundle import Bundle
-from mile_learner.config import Config, option
 from mile_learner.policy import Gaussian
 from mile_learner.step import Array
 
-GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed', 'informed', 'holding')
-PROBIT_GATES = ('as_published', 'floor_free', 'informed', 'holding')
-"""Whose decision is a draw from Eq. 2, with a c and a sigma that a learner can be told."""
-INFORMED_GATES = ('informed', 'holding')
-"""Whose mental model is the policy that flies."""
 _NODES = 32
-
-
-@dataclass(frozen=True)
-class HumanConfig(Config):
-    """How a simulated human decides and acts."""
-
-    gate: str = option(doc='when it takes over', choices=GATES)
-    std: float = option(0.135, doc="standard deviation of its hand around the expert's action; that of pi_h in Eq. 2", gt=0.0, le=1.0)
-    slip: float = option(0.05, doc='discrete actions: probability that its hand slips to another action', ge=0.0, lt=1.0)
-    rate: float = option(0.2, doc='fraction of the steps that are to be interventions, to which the dial is calibrated', gt=0.0, lt=0.3)
-    hold: int = option(4, doc='q_threshold: steps for which it keeps control after its decision (RLIF: 4)', ge=1)
-    certainty: float = option(0.95, doc='q_threshold: probability of acting on its judgement (RLIF: 0.95)', gt=0.5, le=1.0)
-    reaction: int = option(3, doc='delayed, holding: steps between noticing and acting', ge=0)
-    minimum_hold: int = option(10, doc='delayed, holding: least steps for which it keeps control', ge=1)
-    hold_cost: float = option(0.7, doc='holding: cost of keeping control, and its scale, as a fraction of c and sigma', gt=0.0, le=1.0)
-    release: float = option(0.1, doc='holding: hands back when it would keep control with less than this probability', ge=0.0, le=1.0)
-    memory: float = option(0.8, doc='delayed: weight of the past in its running judgement', ge=0.0, lt=1.0)
 
 
 @dataclass(frozen=True)
@@ -145,9 +123,9 @@ class Gate(Protocol):
 class SimulatedHuman:
     """An expert's hand with a gate; everything random follows from `seed` and an episode's start state."""
 
-    def __init__(self, gate: Gate, *, std: float, slip: float, actions: int | None, seed: int) -> None:
+    def __init__(self, gate: Gate, *, std: float, slip: float, actions: int | None, seed: int, bias: float = 0.0) -> None:
         """`actions`: number of discrete actions, None where they are continuous; see `HumanConfig` for the others."""
-        self._gate, self._std, self._slip, self._actions, self._seed = gate, std, slip, actions, seed
+        self._gate, self._std, self._bias, self._slip, self._actions, self._seed = gate, std, bias, slip, actions, seed
         self._rngs: list[np.random.Generator] = []
 
     def begin(self, starts: Sequence[int]) -> None:
@@ -164,7 +142,7 @@ class SimulatedHuman:
     def _hand(self, rng: np.random.Generator, meant: Array) -> Array:
         """The expert's action as the hand gives it, (A,)."""
         if self._actions is None:
-            return np.clip(meant + self._std * rng.standard_normal(meant.shape), -1.0, 1.0).astype(np.float32)
+            return np.clip(meant + self._bias + self._std * rng.standard_normal(meant.shape), -1.0, 1.0).astype(np.float32)
         slipped = rng.random() < self._slip
         other = (meant + 1 + rng.integers(self._actions - 1)) % self._actions
         return other.astype(np.float32) if slipped else meant

@@ -1,6 +1,6 @@
 """What all methods of a comparison share for one task and seed, made from the seed alone and kept on disk.
 
-    <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ human/ human_<gate>.json account.json account.md
+    <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ human/ human_<name>.json account.json account.md
 
 Every part is written in one step when it is whole, and is not made again: a preparation that was interrupted goes on where it was. The
 hash covers the configuration, so another configuration is another folder. How this differs from the paper is said in account.md.
@@ -25,9 +25,11 @@ from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
 from mile_learner.bench.error_search import ErrorSearch
 from mile_learner.bench.home import bench_home, locked
-from mile_learner.bench.humans import GATES, INFORMED_GATES, Always, HumanConfig, SimulatedHuman, Turns
+from mile_learner.bench.human_config import GATES, INFORMED_GATES, HumanConfig, parse_human
+from mile_learner.bench.humans import Always, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
 from mile_learner.bench.tasks import Expert, Task, get_task
+from mile_learner.bench.variants import file_name
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.config import Config, option
@@ -81,26 +83,35 @@ def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     return bench_home() / f'{task}-{seed}-{digest[:10]}'
 
 
-def parts_of(task: str, gates: Collection[str]) -> list[str]:
+def parts_of(task: str, humans: Collection[str]) -> list[str]:
     """The files and folders of a preparation with these humans."""
-    human = ['human'] if get_task(task).discrete else []
-    return ['starts.json', 'expert.json', 'initial', 'mental', *human, *(f'human_{gate}.json' for gate in gates), 'account.json']
+    clone = ['human'] if get_task(task).discrete else []
+    return ['starts.json', 'expert.json', 'initial', 'mental', *clone, *map(human_file, humans), 'account.json']
 
 
-def parts_done(folder: Path, task: str, gates: Collection[str]) -> int:
+def human_file(human: str) -> str:
+    """Name of the file with the dial of a human."""
+    return f'human_{file_name(human)}.json'
+
+
+def parts_done(folder: Path, task: str, humans: Collection[str]) -> int:
     """How many of them are there."""
-    return sum((folder / part).exists() for part in parts_of(task, gates))
+    return sum((folder / part).exists() for part in parts_of(task, humans))
 
 
-def is_whole(folder: Path, gates: Collection[str]) -> bool:
+def is_whole(folder: Path, humans: Collection[str]) -> bool:
     """Whether a preparation lacks none of these humans."""
     path = folder / 'account.json'
-    return path.is_file() and set(gates) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
+    return path.is_file() and set(humans) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
 
 
-def gates_for(humans: Iterable[str]) -> list[str]:
-    """What has to be prepared for these humans: `as_published` too, whose c and sigma are told where a gate has none of its own."""
-    return [gate for gate in GATES if gate in ('as_published', *humans)]
+def humans_for(humans: Iterable[str]) -> list[str]:
+    """What has to be prepared for these humans: `as_published` too, whose c and sigma are told where a gate has none of its own.
+
+    Raises:
+        LearnerError, ConfigError: there is no such human.
+    """
+    return sorted({'as_published', *humans}, key=lambda human: (GATES.index(parse_human(human).gate), human))
 
 
 class Prepared:
@@ -173,40 +184,42 @@ class Prepared:
             bundle.save(self.folder / 'human')
         return self._load('human')
 
-    def human_config(self, gate: str) -> HumanConfig:
-        """The simulated human with that gate."""
-        return HumanConfig(gate=gate, rate=self.config.rate)
+    def human_config(self, human: str) -> HumanConfig:
+        """The simulated human of that name."""
+        return parse_human(human, self.config.rate)
 
-    def dial(self, gate: str) -> Dial:
-        """The calibration of the human with that gate."""
-        path = self.folder / f'human_{gate}.json'
+    def dial(self, human: str) -> Dial:
+        """The calibration of the human of that name."""
+        path = self.folder / human_file(human)
         if not path.is_file():
-            self._note(f'human {gate}')
+            self._note(f'human {human}')
             rng = np.random.default_rng(self.seed_of(7))
             starts = (rng.integers(10**6, size=self.config.pilots) + 4 * 10**8).tolist()
-            config, parts = self.human_config(gate), self._parts(gate, self.initial)
-            dial = calibrate_human(self.task, config, parts, self.initial, starts, seed=self.seed_of(8), trials=self.config.trials)
+            config, trials = self.human_config(human), self.config.trials
+            parts = self._parts(config, self.initial)
+            dial = calibrate_human(self.task, human, config, parts, self.initial, starts, seed=self.seed_of(8), trials=trials)
             self._write_json(path, dataclasses.asdict(dial))
         return Dial(**json.loads(path.read_text(encoding='utf-8')))
 
-    def human(self, gate: str, robot: Bundle) -> SimulatedHuman:
-        """The simulated human with that gate, calibrated, who watches `robot`."""
-        return make_human(self.task, self.human_config(gate), self._parts(gate, robot), self.dial(gate).dial, seed=self.seed_of(9))
+    def human(self, human: str, robot: Bundle) -> SimulatedHuman:
+        """The simulated human of that name, calibrated, who watches `robot`."""
+        config = self.human_config(human)
+        return make_human(self.task, config, self._parts(config, robot), self.dial(human).dial, seed=self.seed_of(9))
 
-    def _parts(self, gate: str, robot: Bundle) -> HumanParts:
-        return HumanParts(robot if gate in INFORMED_GATES else self.mental, self.clone)
+    def _parts(self, config: HumanConfig, robot: Bundle) -> HumanParts:
+        return HumanParts(robot if config.gate in INFORMED_GATES else self.mental, self.clone)
 
-    def bundle(self, gate: str) -> Bundle:
+    def bundle(self, human: str) -> Bundle:
         """The initial policy with c and sigma: the human's own where its gate is Eq. 2, else those of as_published."""
-        dial = self.dial(gate if self.dial(gate).c is not None else 'as_published')
+        dial = self.dial(human if self.dial(human).c is not None else 'as_published')
         bundle = self._load('initial')
         bundle.manifest = dataclasses.replace(bundle.manifest, c=float(dial.c or 0.0), sigma=float(dial.sigma or 1.0))
         return bundle
 
-    def demonstrator(self, std: float, *, seed: int = 0) -> SimulatedHuman:
-        """Somebody who always acts."""
+    def demonstrator(self, std: float, *, slip: float | None = None, bias: float = 0.0, seed: int = 0) -> SimulatedHuman:
+        """Somebody who always acts; see `HumanConfig` (`slip`: by default `std`)."""
         actions = self.task.action_dim if self.task.discrete else None
-        return SimulatedHuman(Always(), std=std, slip=std, actions=actions, seed=seed)
+        return SimulatedHuman(Always(), std=std, bias=bias, slip=std if slip is None else slip, actions=actions, seed=seed)
 
     def play(
         self, starts: list[int], *, bundle: Bundle | None = None, supervisor: Supervisor | None = None, expert: Expert | None = None
@@ -214,10 +227,11 @@ class Prepared:
         """Episodes of this task from these start states."""
         return list(run_episodes(self.task, starts, bundle=bundle, expert=expert or self.expert, supervisor=supervisor))
 
-    def account(self, gates: Collection[str] = ()) -> dict[str, Any]:
+    def account(self, humans: Collection[str] = ()) -> dict[str, Any]:
         """How every part was made, with hashes; making what is missing of the parts and of these humans."""
         path = self.folder / 'account.json'
-        if not is_whole(self.folder, gates):
+        if not is_whole(self.folder, humans):
+            there = [json.loads(file.read_text(encoding='utf-8'))['human'] for file in self.folder.glob('human_*.json')]
             account = {
                 'task': self.task.name,
                 'seed': self.seed,
@@ -227,11 +241,7 @@ class Prepared:
                 'starts': {name: len(states) for name, states in self.starts.items()},
                 'expert': self.expert_result,
                 'initial': dict(self.initial.manifest.metrics),
-                'humans': {
-                    gate: dataclasses.asdict(self.dial(gate))
-                    for gate in GATES
-                    if gate in gates or (self.folder / f'human_{gate}.json').is_file()
-                },
+                'humans': {human: dataclasses.asdict(self.dial(human)) for human in humans_for([*there, *humans])},
             }
             files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith(('.', 'account.')))
             account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
@@ -298,11 +308,11 @@ def silent(text: str) -> None:
     """Nobody is watching."""
 
 
-def prepare(task: str, seed: int, config: PrepareConfig, *, gates: Collection[str] = GATES, note: Note = silent) -> Prepared:
+def prepare(task: str, seed: int, config: PrepareConfig, *, humans: Collection[str] = GATES, note: Note = silent) -> Prepared:
     """Make what is missing of a preparation with these humans, and return it; `note` is called with the name of each part that is made."""
     folder = prepared_path(task, seed, config)
     prepared = Prepared(get_task(task), seed, config, folder, note)
-    if not is_whole(folder, gates):
+    if not is_whole(folder, humans):
         with locked(folder):
-            prepared.account(gates)
+            prepared.account(humans)
     return prepared

@@ -37,12 +37,12 @@ class PrepareJob:
     task: str
     seed: int
     config: PrepareConfig
-    gates: Sequence[str]
+    humans: Sequence[str]
     tasks: dict[str, str]
 
 
 def prepare_all(
-    pairs: Sequence[tuple[str, int]], config: PrepareConfig, *, gates: Sequence[str], workers: int, progress: bool = True
+    pairs: Sequence[tuple[str, int]], config: PrepareConfig, *, humans: Sequence[str], workers: int, progress: bool = True
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, int], str]]:
     """Prepare every pair of task and seed with these humans, with a progress bar on standard error.
 
@@ -54,13 +54,13 @@ def prepare_all(
     """
     check_names([task for task, _ in pairs], tuple(TASKS), 'task')
     folders = [prepared_path(task, seed, config) for task, seed in pairs]
-    jobs = [PrepareJob(task, seed, config, gates, dict(TASKS)) for task, seed in pairs]
-    missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, gates)]
+    jobs = [PrepareJob(task, seed, config, humans, dict(TASKS)) for task, seed in pairs]
+    missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, humans)]
     failed: dict[tuple[str, int], str] = {}
-    with tqdm(total=sum(len(parts_of(task, gates)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
+    with tqdm(total=sum(len(parts_of(task, humans)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
 
         def show(_: str = '') -> None:
-            bar.n = sum(parts_done(folder, task, gates) for folder, (task, _) in zip(folders, pairs, strict=True))
+            bar.n = sum(parts_done(folder, task, humans) for folder, (task, _) in zip(folders, pairs, strict=True))
             bar.refresh()
 
         results = on_processes(prepare_job, missing, workers) if workers > 1 else (prepare_job(job, show) for job in missing)
@@ -69,14 +69,14 @@ def prepare_all(
                 failed[result[0], result[1]] = result[2]
             show()
     whole = [(folder, pair) for folder, pair in zip(folders, pairs, strict=True) if pair not in failed]
-    return [{'folder': str(folder), **prepare(task, seed, config, gates=gates).account()} for folder, (task, seed) in whole], failed
+    return [{'folder': str(folder), **prepare(task, seed, config, humans=humans).account()} for folder, (task, seed) in whole], failed
 
 
 def prepare_job(job: PrepareJob, note: Note = silent) -> tuple[str, int, str]:
     """Prepare one task and seed in this process; the last value says in one line why it cannot be, and is empty where it is."""
     start_worker(job.tasks)
     try:
-        prepare(job.task, job.seed, job.config, gates=job.gates, note=note)
+        prepare(job.task, job.seed, job.config, humans=job.humans, note=note)
     except LearnerError as error:
         return job.task, job.seed, str(error)
     return job.task, job.seed, ''

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from mile_learner.bench.humans import GATES
+from mile_learner.bench.human_config import parse_human
 from mile_learner.bench.tasks import TASKS, check_names, get_task
+from mile_learner.bench.variants import file_name, parse_variant
 from mile_learner.config import Config
-from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 
 REFERENCES = ('no_training', 'expert')
@@ -30,7 +27,7 @@ class Suite:
         name: on the command line.
         figure: of the paper.
         tasks: on which.
-        humans: gates of the simulated humans.
+        humans: the simulated ones, with knobs.
         iterations: N.
         episodes: k, per iteration; None: each task's own number of offline episodes.
         test_at: after which iterations the policy is tested (besides 0, which the reference `no_training` covers).
@@ -107,7 +104,7 @@ class Cell:
     Attributes:
         suite: its name.
         task: where.
-        human: whose help; NO_HUMAN for the references.
+        human: whose help, with knobs as in "delayed[reaction=5]"; NO_HUMAN for the references.
         method: its name, with options as in "mile[intervention_weight=0]".
         seed: of initial policy, human, data and training.
         demonstrations: given beforehand.
@@ -123,22 +120,12 @@ class Cell:
     @property
     def name(self) -> str:
         """Unique, and fit for a file name."""
-        text = f'{self.suite}-{self.task}-{self.human}-{self.method}-d{self.demonstrations}-s{self.seed}'
-        return re.sub(r'[^A-Za-z0-9_.-]+', '_', text)
+        return file_name(f'{self.suite}-{self.task}-{self.human}-{self.method}-d{self.demonstrations}-s{self.seed}')
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
-    """The name and the options of "name" or "name[key=value,...]"; values are YAML.
-
-    Raises:
-        LearnerError: not of that form.
-    """
-    match = re.fullmatch(r'(\w+)(?:\[(.+)\])?', text)
-    pairs = [part.split('=', 1) for part in match[2].split(',')] if match and match[2] else []
-    if match is None or any(len(pair) != 2 for pair in pairs):
-        msg = f'method: got {text!r}, expected "name" or "name[option=value,...]"'
-        raise LearnerError(msg)
-    return match[1], {key.strip(): yaml.safe_load(value) for key, value in pairs}
+    """The name and the options of a method, as `parse_variant`."""
+    return parse_variant(text, 'method')
 
 
 def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) -> Config:
@@ -167,12 +154,13 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
     """Every cell of a comparison, seed by seed, so that an interrupted comparison is whole for the first seeds.
 
     Raises:
-        LearnerError: unknown names.
-        ConfigError: options of a method that it does not have.
+        LearnerError: unknown names, or knobs that a human does not have.
+        ConfigError: options of a method that it does not have, or values that they or knobs do not take.
     """
     check_names(tasks, tuple(TASKS), 'task')
-    check_names(humans, GATES, 'human')
     check_names([parse_method(method)[0] for method in methods], tuple(METHODS), 'method')
+    for human in humans:
+        parse_human(human)
     for method in methods:
         for task in tasks:
             configured(method, task)
