@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mile_learner.bench import prepare as bench_prepare
 from mile_learner.bench.cells import demonstrations
+from mile_learner.bench.dqn_expert import Dqn, DqnConfig
+from mile_learner.bench.human_config import parse_human
 from mile_learner.bench.prepare import humans_for, prepare, prepared_path
+from mile_learner.bench.sac_expert import Sac, SacConfig
 from mile_learner.bench.suites import Cell
+from mile_learner.bench.tasks import InitialRecipe, source_digest
+from mile_learner.files import sha256_of
+from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig
 
 
 def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
@@ -48,6 +60,82 @@ def test_humans_are_prepared_when_they_are_asked_for_and_what_is_there_stays(
     assert list(later['humans']) == ['as_published', 'delayed', 'holding']
     assert {gate: later['humans'][gate] for gate in first['humans']} == first['humans']
     assert {name: later['sha256'][name] for name in first['sha256']} == first['sha256']
+
+
+CHANGES: dict[str, Any] = {
+    'cdf_ratio': 0.5,
+    'hidden': (16,),
+    'horizon': 30,
+    'history': 1,
+    'initial': InitialRecipe(guess=0.2, limit=1.0, longest=30),
+    'expert': functools.partial(abs, 0.5),
+    'training': lambda: Path('sac-point-0123456789'),
+}
+
+
+@pytest.mark.parametrize('field', [*CHANGES, 'humans', 'cloning'])
+def test_whatever_a_preparation_depends_on_is_another_folder(toy_task: str, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    from bench_toy import TASK, TINY
+
+    before = prepared_path(toy_task, 0, TINY)
+    assert prepared_path(toy_task, 0, TINY) == before
+    if field == 'humans':
+        monkeypatch.setattr(bench_prepare, 'parse_human', lambda text, rate: dataclasses.replace(parse_human(text, rate), memory=0.5))
+    elif field == 'cloning':
+        monkeypatch.setattr(bench_prepare, 'cloning_config', lambda *_: BehaviourCloningConfig(patience=1))
+    else:
+        monkeypatch.setattr(bench_prepare, 'get_task', lambda _: dataclasses.replace(TASK, **{field: CHANGES[field]}))
+    assert prepared_path(toy_task, 0, TINY) != before
+
+
+@pytest.mark.usefixtures('toy_task')
+@pytest.mark.parametrize(('algorithm', 'other'), [(Sac, SacConfig(hidden=(64,))), (Dqn, DqnConfig(discount=0.9))])
+def test_an_expert_that_is_trained_otherwise_is_another_folder(algorithm: Any, other: Any) -> None:
+    from bench_toy import TASK
+
+    given = {'prior': TASK.expert(0.0)} if algorithm is Sac else {}
+    tasks = [
+        dataclasses.replace(TASK, training=lambda config=config: algorithm(TASK, config, **given).folder)
+        for config in (type(other)(), other)
+    ]
+    assert tasks[0].recipe() != tasks[1].recipe()
+
+
+def test_the_folder_is_the_same_in_another_process(toy_task: str) -> None:
+    from bench_toy import TINY
+
+    names = (toy_task, 'block_insertion')
+    program = f"""
+from bench_toy import TINY
+from mile_learner.bench.prepare import prepared_path
+from mile_learner.bench.tasks import register_task
+register_task('{toy_task}', 'bench_toy:TASK')
+print(*(prepared_path(name, 0, TINY) for name in {names}))
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(prepared_path(name, 0, TINY)) for name in names]
+
+
+def test_the_file_of_a_task_from_elsewhere_counts(toy_task: str) -> None:
+    assert source_digest(toy_task) == sha256_of(Path(__file__).with_name('bench_toy.py'))
+    assert source_digest('block_insertion') == ''
+
+
+def test_the_account_covers_the_weights_of_a_trained_expert(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench_toy import TASK, TINY
+
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+    training = tmp_path / 'bench' / 'sac-point-0123456789'
+    training.mkdir(parents=True)
+    for name in ('000000400.safetensors', 'ranking.json', '.lock'):
+        (training / name).write_text(name)
+    monkeypatch.setattr(bench_prepare, 'get_task', lambda _: dataclasses.replace(TASK, training=lambda: training))
+    prepared = prepare(toy_task, 0, TINY, humans=['as_published'])
+    hashes = prepared.account()['sha256']
+    covered = {(prepared.folder / name).resolve() for name in hashes}
+    weights = {path for path in tmp_path.rglob('*') if path.suffix in ('.safetensors', '.json') and path.name != 'account.json'}
+    assert covered == weights
+    assert all(sha256_of(prepared.folder / name) == digest for name, digest in hashes.items())
 
 
 def test_a_variant_of_a_human_is_calibrated_beside_the_plain_ones(toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,10 +73,11 @@ def test_own_task(toy_task: str) -> None:
 )
 def test_a_task_with_a_trained_expert_is_otherwise_the_same(name: str, scripted: str) -> None:
     task, same = get_task(name), get_task(scripted)
-    own = ('name', 'expert', 'value', 'initial', 'options_of')
+    own = ('name', 'expert', 'value', 'initial', 'options_of', 'training')
     assert all(getattr(task, field.name) == getattr(same, field.name) for field in dataclasses.fields(task) if field.name not in own)
     assert task.initial.demonstrations == same.initial.demonstrations
     assert task.value is not None
+    assert task.training is not None
     other = 'block_insertion'
     assert configured('mile', name) == configured('mile', scripted) != configured('mile', other)
     chosen = RunOptions(chosen=json.dumps({scripted: {'mile': {'learning_rate': 0.5}}}))

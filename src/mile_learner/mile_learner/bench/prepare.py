@@ -3,12 +3,12 @@
     <home>/bench/<task>-<seed>-<hash>/starts.json initial/ mental/ human/ human_<name>.json account.json account.md
 
 Every part is written in one step when it is whole, and is not made again: a preparation that was interrupted goes on where it was. The
-hash covers the configuration, so another configuration is another folder. How this differs from the paper is said in account.md.
+hash covers the configuration, the task, what makes its experts, how they are cloned, and the humans (`prepared_path`), so that what differs
+in one of these is another folder. How this differs from the paper is said in account.md.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -19,25 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mile_learner.bench.account import account_text
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
+from mile_learner.bench.cloning import clone_episodes, cloning_config
 from mile_learner.bench.error_search import ErrorSearch
 from mile_learner.bench.home import bench_home, locked
 from mile_learner.bench.human_config import GATES, INFORMED_GATES, HumanConfig, parse_human
 from mile_learner.bench.humans import Always, SimulatedHuman, Turns
 from mile_learner.bench.rollouts import Episode, Supervisor, run_episodes, summary
-from mile_learner.bench.tasks import Expert, Task, get_task
+from mile_learner.bench.tasks import Expert, Task, get_task, source_digest
 from mile_learner.bench.variants import file_name
-from mile_learner.bundle import Bundle, Manifest
-from mile_learner.categorical import CategoricalPolicy
+from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, write_atomically
-from mile_learner.history import stack_episode
-from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone, clone_discrete
-from mile_learner.policy import GaussianPolicy
 
 FORMAT = 1
 DISCRETE_FORMAT = 2
@@ -72,9 +68,14 @@ QUICK = PrepareConfig(train=40, tune=20, test=10, share=0.5, epochs=30, mental_e
 def prepared_path(task: str, seed: int, config: PrepareConfig) -> Path:
     """Where the preparation of a task and seed belongs."""
     found = get_task(task)
-    # without a resolution the name is the one from before there were any
-    initial = {key: value for key, value in found.initial.to_mapping().items() if key != 'resolution' or value > 0}
-    recipe = {'format': FORMAT, 'config': config.to_mapping(), 'initial': initial}
+    recipe: dict[str, Any] = {
+        'format': FORMAT,
+        'config': config.to_mapping(),
+        'task': found.recipe(),
+        'source': source_digest(task),
+        'cloning': cloning_config(found, config.epochs).to_mapping(),
+        'humans': [parse_human(gate, config.rate).to_mapping() for gate in GATES],
+    }
     if found.discrete:
         recipe['discrete'] = DISCRETE_FORMAT
     if found.value is not None:
@@ -164,7 +165,7 @@ class Prepared:
             self._note('mental model')
             rng = np.random.default_rng(self.seed_of(2))
             starts = (rng.integers(10**6, size=self.config.mental_episodes) + 2 * 10**8).tolist()
-            bundle = self._clone(self.play(starts, bundle=self.initial), self.config.mental_epochs, self.seed_of(3))
+            bundle = clone_episodes(self.task, self.play(starts, bundle=self.initial), self.config.mental_epochs, self.seed_of(3))
             bundle.mental_model = None
             bundle.manifest = dataclasses.replace(bundle.manifest, mental_architecture=None)
             bundle.save(self.folder / 'mental')
@@ -180,7 +181,7 @@ class Prepared:
             turns = Turns(self.task.action_dim, seed=self.seed_of(4))
             starts = (np.random.default_rng(self.seed_of(5)).integers(10**6, size=self.config.human_episodes) + 3 * 10**8).tolist()
             episodes = self.play(starts, bundle=self.initial, supervisor=turns)
-            bundle = self._clone(episodes, self.config.epochs, self.seed_of(6), oracle=True)
+            bundle = clone_episodes(self.task, episodes, self.config.epochs, self.seed_of(6), oracle=True)
             bundle.save(self.folder / 'human')
         return self._load('human')
 
@@ -244,7 +245,12 @@ class Prepared:
                 'humans': {human: dataclasses.asdict(self.dial(human)) for human in humans_for([*there, *humans])},
             }
             files = sorted(file for file in self.folder.rglob('*') if file.is_file() and not file.name.startswith(('.', 'account.')))
-            account['sha256'] = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
+            hashes = {file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files}
+            if self.task.training is not None:
+                training = self.task.training()
+                snapshots = sorted(file for file in training.iterdir() if not file.name.startswith('.'))
+                hashes |= {f'../{training.name}/{file.name}': sha256_of(file) for file in snapshots}
+            account['sha256'] = hashes
             write_atomically(self.folder / 'account.md', account_text(account).encode())
             self._write_json(path, account)
         return dict(json.loads(path.read_text(encoding='utf-8')))
@@ -260,7 +266,7 @@ class Prepared:
             starts = (rng.integers(10**6, size=round(self.config.share * recipe.demonstrations)) + 5 * 10**8).tolist()
             teacher = self.demonstrator(recipe.noise, seed=self.seed_of(1, attempt))
             demonstrations = [e.cut(recipe.longest) for e in self.play(starts, supervisor=teacher, expert=self.task.expert(search.error))]
-            bundle = self._clone(demonstrations, self.config.epochs, self.seed_of(10, attempt), oracle=True)
+            bundle = clone_episodes(self.task, demonstrations, self.config.epochs, self.seed_of(10, attempt), oracle=True)
             result = summary(self.play(self.starts['tune'], bundle=bundle))
             tried.append((search.error, result['success']))
             if self.config.low <= result['success'] <= self.config.high:
@@ -270,32 +276,6 @@ class Prepared:
             search.judge(too_good=result['success'] > self.config.high)
         msg = f'{self.task.name}: initial policies succeeded (bias, rate) {tried}, expected one in [{self.config.low}, {self.config.high}]'
         raise LearnerError(msg)
-
-    def _clone(self, episodes: list[Episode], epochs: int, seed: int, *, oracle: bool = False) -> Bundle:
-        """Behaviour cloning of what was executed, or of what the expert would have done; the mental model is a copy of the policy."""
-        task = self.task
-        inputs = torch.from_numpy(np.concatenate([stack_episode(e.observations[:-1], task.history) for e in episodes]))
-        labels = [e.oracle_action if oracle else e.executed_action for e in episodes]
-        numbers = torch.from_numpy(np.repeat(np.arange(len(episodes)), [len(e.reward) for e in episodes]))
-        config = BehaviourCloningConfig(epochs=epochs, hidden=task.hidden, std_floor=1e-2)
-        actions = torch.from_numpy(np.concatenate(labels))
-        policy: GaussianPolicy | CategoricalPolicy
-        if task.discrete:
-            policy, _ = clone_discrete(inputs, actions, numbers, config, count=task.action_dim, seed=seed)
-        else:
-            policy, _ = clone(inputs, actions, numbers, config, seed=seed)
-        manifest = Manifest(
-            version='v000',
-            task=task.name,
-            observation_layout=task.observation_layout,
-            history=task.history,
-            architecture=policy.architecture,
-            mental_architecture=policy.architecture,
-            c=1.0,
-            sigma=1.0,
-            method='behaviour_cloning',
-        )
-        return Bundle(policy, copy.deepcopy(policy), manifest)
 
     def _load(self, name: str) -> Bundle:
         return Bundle.load(self.folder / name)

@@ -12,6 +12,7 @@ import functools
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from gymnasium.spaces import Discrete
 
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
+from mile_learner.files import sha256_of
 from mile_learner.step import Array
 
 
@@ -77,6 +79,8 @@ class Task:
         metric: 'success' or 'return': what the paper judges the task by.
         options_of: the task whose hyper-parameters the methods take (paper, Table I, or tuned); by default this one.
         value: makes the expert's Q(s, a), where it has one; `q_threshold` judges by it.
+        training: folder of the training whose snapshots the experts are (`mile_learner.bench.rl_expert`); its name stands for how they
+            were trained, its files are in the account of a preparation.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Task:
     metric: str = 'success'
     options_of: str = ''
     value: Callable[[], ActionValue] | None = None
+    training: Callable[[], Path] | None = None
 
     @property
     def configured_as(self) -> str:
@@ -109,6 +114,26 @@ class Task:
     def action_width(self) -> int:
         """Columns of an action array: 1 for discrete actions."""
         return 1 if self.discrete else self.action_dim
+
+    def recipe(self) -> dict[str, Any]:
+        """What a preparation depends on: plain values, the same in every process and on every machine.
+
+        Of functions their names, and the plain values that `functools.partial` gives them beforehand.
+        """
+        names = ('observation_layout', 'action_dim', 'discrete', 'horizon', 'history', 'hidden', 'cdf_ratio')
+        return {
+            **{name: getattr(self, name) for name in names},
+            'initial': self.initial.to_mapping(),
+            'made_by': [_named(self.make), _named(self.expert)],
+            'training': None if self.training is None else self.training().name,
+        }
+
+
+def _named(function: Callable[..., object]) -> list[Any]:
+    if isinstance(function, functools.partial):
+        given = [*function.args, *(function.keywords[key] for key in sorted(function.keywords))]
+        return [*_named(function.func), *(value for value in given if isinstance(value, (str, float, int)))]
+    return [function.__module__, getattr(function, '__qualname__', type(function).__qualname__)]
 
 
 class Judged(Wrapper[Any, Any, Any, Any]):  # type: ignore[misc]
@@ -180,6 +205,17 @@ def get_task(name: str) -> Task:
         msg = f'{TASKS[name]}: got {type(task).__name__}, expected a Task'
         raise LearnerError(msg)
     return task
+
+
+@functools.cache
+def _sha256_of_module(name: str) -> str:
+    return sha256_of(Path(str(importlib.import_module(name).__file__)))
+
+
+def source_digest(name: str) -> str:
+    """SHA-256 of the file that a task from elsewhere is in; empty for one of this package, whose formats have numbers."""
+    module = TASKS[name].partition(':')[0]
+    return '' if module.split('.')[0] == __name__.split('.')[0] else _sha256_of_module(module)
 
 
 def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:

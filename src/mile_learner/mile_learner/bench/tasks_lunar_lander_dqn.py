@@ -10,14 +10,19 @@ from mile_learner.bench.rl_expert import rl_expert, rl_value
 from mile_learner.bench.tasks import ActionValue, Expert, InitialRecipe
 
 
+def algorithm() -> Dqn:
+    """The training of all experts."""
+    return Dqn(TASK, DqnConfig())
+
+
 def expert(bias: float) -> Expert:
     """The snapshot at the fraction `bias` of the ranking; 0 is the best."""
-    return rl_expert(Dqn(TASK, DqnConfig()), bias)
+    return rl_expert(algorithm(), bias)
 
 
 def value() -> ActionValue:
     """Of the best snapshot."""
-    return rl_value(Dqn(TASK, DqnConfig()))
+    return rl_value(algorithm())
 
 
 TASK = dataclasses.replace(
@@ -27,4 +32,5 @@ TASK = dataclasses.replace(
     initial=InitialRecipe(guess=0.25, limit=1.0, longest=tasks_lunar_lander.TASK.initial.longest),
     options_of=tasks_lunar_lander.TASK.name,
     value=value,
+    training=lambda: algorithm().folder,
 )

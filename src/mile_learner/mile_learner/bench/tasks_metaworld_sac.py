@@ -33,6 +33,7 @@ def _with_sac(scripted: Task) -> Task:
         initial=dataclasses.replace(scripted.initial, guess=0.4, limit=1.0, resolution=2 / ranks),
         options_of=scripted.name,
         value=lambda: rl_value(algorithm()),
+        training=lambda: algorithm().folder,
     )
     return task
 
