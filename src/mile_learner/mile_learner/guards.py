@@ -1,13 +1,21 @@
-"""Warnings about data and models that train without an error and yet teach the wrong thing."""
+"""Warnings about data and models that train without an error and yet teach the wrong thing.
+
+A warning is one line that begins with its name and a colon.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from mile_learner.bundle import Bundle
+from mile_learner.categorical import Categorical, CategoricalPolicy
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import probability_floor
 from mile_learner.methods.base import InterventionData
+from mile_learner.network import Policy
 from mile_learner.policy import Gaussian, GaussianPolicy
 
 SURE = 1e-4
@@ -16,33 +24,49 @@ WRONG_SHARE = 0.02
 """So many steps may be predicted with certainty and wrongly."""
 STD_MARGIN = 0.05
 """A mean log-std this close to its floor or ceiling has collapsed or blown up."""
+MENTAL_SHARE = 0.1
+"""Where the human intervened, a policy that is nearer to the mental model than this share of the human's distance is pulled towards it."""
 
 
-def data_warnings(data: InterventionData, start: Bundle) -> list[str]:
-    """What is suspicious about the data before training."""
+def data_warnings(data: InterventionData, start: Bundle, *, target_rate: float | None = None) -> list[str]:
+    """What is suspicious about the data before training; `target_rate`: interventions per step that are wanted, by default those seen."""
     warnings = []
     rate = float(data.intervening.mean())
     if rate in (0.0, 1.0):
         warnings.append(
             f'one class: all {len(data)} steps have nu = {int(rate)}; the intervention loss cannot tell when a human intervenes'
         )
-    if isinstance(start.mental_model, GaussianPolicy) and 0 < rate < 1:
-        floor = probability_floor(start.policy.architecture.action_dim, start.manifest.c, start.manifest.sigma)[1]
-        if floor > rate:
+    if target_rate is not None or 0 < rate < 1:
+        floor, wanted = _floor(start), rate if target_rate is None else target_rate
+        if floor > wanted:
             warnings.append(
                 f'floor: with c = {start.manifest.c:.3g} and sigma = {start.manifest.sigma:.3g} the model predicts at least {floor:.2f} '
-                f'interventions per step, but {rate:.2f} were seen; fit c and sigma'
+                f'interventions per step, but {wanted:.2f} {"were seen" if target_rate is None else "are wanted"}; fit c and sigma'
             )
     return warnings
+
+
+def _floor(start: Bundle) -> float:
+    """p(nu=1|s) where the mental model is the policy itself, discrete: and sure of its action; 0 where there is no such model."""
+    c, sigma = start.manifest.c, start.manifest.sigma
+    if isinstance(start.mental_model, GaussianPolicy):
+        return probability_floor(start.policy.architecture.action_dim, c, sigma)[1]
+    if isinstance(start.mental_model, CategoricalPolicy):
+        return float(torch.special.ndtr(torch.tensor(-c / sigma)))
+    return 0.0
 
 
 def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
     """What is suspicious about the models after training.
 
     Raises:
-        LearnerError: the models give non-finite numbers; such a version must not fly.
+        LearnerError: weights or actions are not finite; such a version must not fly.
     """
-    inputs = torch.as_tensor(data.stacked, dtype=torch.float32)
+    inputs, nu = torch.as_tensor(data.stacked, dtype=torch.float32), torch.as_tensor(data.intervening)
+    for name, network in (('policy', trained.policy), ('mental model', trained.mental_model)):
+        if network is not None and not all(torch.isfinite(values).all() for values in network.state_dict().values()):
+            msg = f'training: the {name} has non-finite weights, nothing was saved; lower the learning rate'
+            raise LearnerError(msg)
     with torch.no_grad():
         chosen = trained.policy(inputs)
         if not all(torch.isfinite(values).all() for values in chosen):
@@ -58,7 +82,28 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
                 warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
         if trained.mental_model is not None:
             p = trained.log_intervention_probability(inputs, chosen)[0].exp()
-            wrong = torch.where(torch.as_tensor(data.intervening), p < SURE, p > 1 - SURE).double().mean().item()
+            wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
             if wrong > WRONG_SHARE:
                 warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')
+        if isinstance(trained.mental_model, Policy) and nu.any() and trained.manifest.metrics.get('mental_distance'):
+            human = torch.as_tensor(data.human_action[data.intervening], dtype=torch.float32)
+            policy, wanted = mental_distances(trained.policy(inputs[nu]), trained.mental_model(inputs[nu]), human)
+            if policy < MENTAL_SHARE * wanted:
+                warnings.append(
+                    f'mental distance: where the human intervened the policy is {policy:.2g} from the mental model, '
+                    f'the human {wanted:.2g}; give the intervention loss less weight, or train for longer'
+                )
     return warnings
+
+
+def mental_distances(chosen: Any, expected: Any, human: Tensor) -> tuple[float, float]:
+    """How far the policy, and the human's actions (B, A), are from the mental model in B states.
+
+    Mean absolute difference of the actions' components, each in [-1, 1]; discrete: total variation of the probabilities.
+    """
+    if isinstance(chosen, Categorical) and isinstance(expected, Categorical):
+        mental = expected.log_probs.exp()
+        apart = (chosen.log_probs.exp() - mental).abs().sum(dim=-1) / 2
+        return apart.mean().item(), 1 - mental.gather(-1, human.long()).mean().item()
+    mental = expected.mode()
+    return (chosen.mode() - mental).abs().mean().item(), (human - mental).abs().mean().item()

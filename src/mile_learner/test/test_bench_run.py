@@ -258,7 +258,8 @@ def test_the_command_tunes_and_compares(
     grid, out = tmp_path / 'grid', tmp_path / 'out'
     found = answer('tune', 'single', '--out', str(grid), '--rates', '1e-5', '1e-2', '--episodes', '4')
     assert set(found['scores'][toy_task]['iwr']) == {'0.00001', '0.01'}
-    assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['failed'] == []
+    ran = answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')
+    assert (ran['failed'], ran['trainings'], ran['warnings']) == ([], 1, {})
     (used,) = {r['configuration']['learning_rate'] for c in read_results(out) for r in c.of('fit')}
     assert used == found['chosen'][toy_task]['iwr']['learning_rate']
     monkeypatch.setenv('MILE_HOME', str(tmp_path / 'elsewhere'))

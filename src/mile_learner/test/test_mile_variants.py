@@ -128,6 +128,19 @@ def test_discrete_mile_learns_what_the_human_does(form: str, mental_model: str) 
     assert model_warnings(data, trained) == data_warnings(data, trained) == []
 
 
+def test_the_guards_know_categorical_policies() -> None:
+    data, start = data_of(discrete=True), discrete_bundle()
+    floor = torch.special.ndtr(torch.tensor(-0.4 / 0.5)).item()
+    assert data_warnings(data, start, target_rate=floor + 0.01) == []
+    assert data_warnings(data, start, target_rate=floor - 0.01)[0].startswith('floor: with c = 0.4 and sigma = 0.5')
+    assert data_warnings(data, discrete_bundle(mental=False), target_rate=floor - 0.01) == []
+    hardly = fit(data, start, mental_model='snapshot', epochs=1, learning_rate=1e-6)
+    assert [text.partition(':')[0] for text in model_warnings(data, hardly)] == ['mental distance']
+    start.policy.body[-1].bias.data[0] = math.nan
+    with pytest.raises(LearnerError, match='the policy has non-finite weights'):
+        model_warnings(data, start)
+
+
 def test_steps_without_an_intervention_teach_discrete_mile() -> None:
     """With the robot's action noted, silence says that it was good enough: the action 0 becomes likelier where nobody intervened."""
     data, start = data_of(discrete=True), discrete_bundle()

@@ -264,13 +264,37 @@ def test_guards_on_the_data(make_bundle: Callable[..., Bundle]) -> None:
     data, start = toy_data(), make_bundle()
     assert data_warnings(data, start) == []
     assert 'one class' in data_warnings(data.take(~data.intervening), start)[0]
+    assert data_warnings(data, start, target_rate=0.05)[0].endswith('0.05 are wanted; fit c and sigma')
     start.manifest = dataclasses.replace(start.manifest, c=75.0, sigma=1000.0)
     assert 'floor' in data_warnings(data, start)[0]
+    assert data_warnings(data, start, target_rate=0.6) == []
 
 
 def test_a_non_finite_policy_is_not_saved(make_bundle: Callable[..., Bundle]) -> None:
-    with pytest.raises(LearnerError, match='non-finite'):
-        model_warnings(toy_data(), with_models(zero_bundle(make_bundle), log_std=float('nan')))
+    for name, changes in (('policy', {'log_std': float('nan')}), ('mental model', {'mental_mean': float('inf')})):
+        with pytest.raises(LearnerError, match=f'the {name} has non-finite weights'):
+            model_warnings(toy_data(), with_models(zero_bundle(make_bundle), **changes))
+
+
+def test_a_policy_that_the_intervention_loss_pulls_to_the_mental_model_is_noticed(make_bundle: Callable[..., Bundle]) -> None:
+    """J1's second shortcut: where the state does not tell when the human intervenes, J1 is least where policy and mental model agree."""
+    data, start = toy_data(steps=1000), zero_bundle(make_bundle)
+    rare = data.step % 10 == 0
+    human = np.where(rare[:, None], 0.8, np.nan) * np.ones(4)
+    data = dataclasses.replace(data, intervening=rare, human_action=human.astype(np.float32))
+    start.manifest = dataclasses.replace(start.manifest, c=3.0)
+    last = start.policy.body[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        last.bias[:4] = 0.5
+    distances, found = {}, {}
+    for weight in (1.0, 0.0):
+        config = MileConfig(intervention_weight=weight, mental_model='bc_frozen', std_gradient=False, epochs=30, learning_rate=3e-3)
+        trained = Mile().fit(data, start, config=config, seed=0)
+        distances[weight], found[weight] = trained.manifest.metrics['mental_distance'], model_warnings(data, trained)
+    assert distances[1.0] < 0.1 < 0.5 < distances[0.0]
+    assert [text.partition(':')[0] for text in found[1.0]] == ['mental distance']
+    assert not any(text.startswith('mental distance') for text in found[0.0])
 
 
 def test_noted_actions_hold_the_policy_where_nobody_intervened(make_bundle: Callable[..., Bundle]) -> None:

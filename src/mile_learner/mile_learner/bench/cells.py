@@ -22,6 +22,7 @@ from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prep
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bench.tasks import get_task
+from mile_learner.bench.training_warnings import KIND, training_warnings
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -118,20 +119,35 @@ def _first_episodes(
     return prepared.play(list(starts), bundle=initial, supervisor=prepared.human(human, initial))
 
 
-def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, options: RunOptions, sink: Sink) -> Bundle:
-    """Train the cell's method, and record what it was given and how long it took."""
+def fit(
+    cell: Cell,
+    data: InterventionData,
+    start: Bundle,
+    iteration: int,
+    options: RunOptions,
+    sink: Sink,
+    *,
+    target_rate: float | None = None,
+) -> Bundle:
+    """Train the cell's method, and record what it was given, how long it took, and what the guards say of it.
+
+    Raises:
+        LearnerError: the method refuses the data, or its weights are not finite.
+    """
     config = options.configuration(cell)
     if options.quick and 'epochs' in config.to_mapping():
         config = type(config).from_mapping(config.to_mapping() | {'epochs': QUICK_EPOCHS})
     seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])
     began = time.monotonic()
     bundle = METHODS[parse_method(cell.method)[0]].fit(data, start, config=config, seed=seed)
+    seconds = round(time.monotonic() - began, 3)
+    warnings = training_warnings(data, start, bundle, target_rate)
     digest = hashlib.sha256(data.stacked.tobytes() + data.executed_action.tobytes() + data.intervening.tobytes())
     sink(
         {
             'kind': 'fit',
             'iteration': iteration,
-            'seconds': round(time.monotonic() - began, 3),
+            'seconds': seconds,
             'steps': len(data),
             'interventions': int(data.intervening.sum()),
             'data': digest.hexdigest()[:16],
@@ -139,6 +155,7 @@ def fit(cell: Cell, data: InterventionData, start: Bundle, iteration: int, optio
             'metrics': _finite(bundle.manifest.metrics) if bundle is not start else {},
         }
     )
+    sink({'kind': KIND, 'iteration': iteration, 'method': cell.method, 'warnings': warnings})
     return bundle
 
 
@@ -157,11 +174,11 @@ def _start(cell: Cell, prepared: Prepared) -> Bundle:
 
 def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, tests: list[int], sink: Sink) -> None:
     """N iterations of k episodes and training, tested now and then with the last policy."""
-    bundle = _start(cell, prepared)
+    bundle, rate = _start(cell, prepared), prepared.human_config(cell.human).rate
     parts = demonstrations(cell, prepared, sink)
     for iteration in range(1, suite.iterations + 1):
         parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
-        bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)
+        bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink, target_rate=rate)
         if iteration in suite.test_at:
             for episode in run_episodes(prepared.task, tests, bundle=bundle):
                 sink({'kind': 'test', 'iteration': iteration, **episode.record()})
@@ -174,7 +191,7 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
     often: each iteration goes on from the last.
     """
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
-    bundle = _start(cell, prepared)
+    bundle, rate = _start(cell, prepared), prepared.human_config(cell.human).rate
     rivals = {name: _start(cell, prepared) for name in others}
     parts: list[InterventionData] = []
     for iteration in range(1, suite.iterations + 1):
@@ -183,10 +200,11 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
             past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
             predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
             for name in others:
-                rivals[name] = fit(dataclasses.replace(cell, method=name), past, rivals[name], iteration, options, sink)
+                rival_cell = dataclasses.replace(cell, method=name)
+                rivals[name] = fit(rival_cell, past, rivals[name], iteration, options, sink, target_rate=rate)
                 predictions[name] = rivals[name].act(now.stacked)[1]
             for name, p in predictions.items():
                 values = {'p': [round(float(x), 5) for x in p], 'nu': now.intervening.astype(int).tolist()}
                 sink({'kind': 'prediction', 'iteration': iteration, 'predictor': name, **values})
         if iteration < suite.iterations:
-            bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink)
+            bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink, target_rate=rate)

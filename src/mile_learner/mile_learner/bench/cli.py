@@ -164,6 +164,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import missing_cells, prepare_all, run_comparison
     from mile_learner.bench.suites import cells_of, suite_named
+    from mile_learner.bench.training_warnings import count_warnings, warnings_text
 
     _register(args.register)
     suite = suite_named(args.suite)
@@ -178,7 +179,10 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     if failed:
         text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'
     text += ''.join(f'\nnot prepared: seed {seed}: {why}' for (_, seed), why in unprepared.items())
+    trainings, counts = count_warnings(args.out)
+    text += f'\n{warnings_text(trainings, counts)}'
     data = {'cells': len(cells), 'failed': failed, 'unprepared': list(unprepared.values()), 'out': str(args.out)}
+    data |= {'trainings': trainings, 'warnings': counts}
     return data, text, int(bool(failed or unprepared))
 
 

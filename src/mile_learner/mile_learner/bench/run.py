@@ -196,6 +196,8 @@ def run_job(job: Job, show: Callable[[], object] | None = None) -> tuple[Cell, l
 
         try:
             run_cell(job.cell, job.options, job.preparation, keep)
+        except LearnerError as error:
+            return job.cell, f'{error}\n'
         except Exception:  # noqa: BLE001 - one failed cell must not end the comparison; it is reported and tried again
             return job.cell, traceback.format_exc()
     return job.cell, records
