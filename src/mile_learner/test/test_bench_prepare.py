@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import functools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mile_learner.bench import calibration, cli
 from mile_learner.bench import prepare as bench_prepare
+from mile_learner.bench.account import missed_rates
 from mile_learner.bench.cells import demonstrations
 from mile_learner.bench.dqn_expert import Dqn, DqnConfig
 from mile_learner.bench.human_config import parse_human
@@ -154,6 +158,32 @@ def test_a_variant_of_a_human_is_calibrated_beside_the_plain_ones(toy_task: str,
     assert account['humans'][variant]['rate'] < account['humans']['delayed']['rate'], 'each is calibrated to the rate that it is asked for'
     prepare(toy_task, 0, TINY, humans=humans_for(['holding']))
     assert variant in prepared.account()['humans'], 'what is there stays in the account'
+
+
+def test_a_rate_that_the_pilots_miss_is_reported_and_warned_of(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import TINY
+
+    monkeypatch.setenv('MILE_HOME', str(tmp_path))
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    monkeypatch.setattr(calibration, 'TOLERANCE', 0.0)
+    human = 'as_published[rate=0.1]'
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    assert cli.main(parser.parse_args(['prepare', '--tasks', toy_task, '--humans', human, '--seeds', '1', '--workers', '1'])) == 0
+    (account_file,) = tmp_path.rglob('account.json')
+    account = json.loads(account_file.read_text())
+    dials = account['humans']
+    assert {name: (dial['wanted'], dial['reached']) for name, dial in dials.items()} == {'as_published': (0.25, False), human: (0.1, False)}
+    (warning,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith('warning'))
+    assert f'{human} {dials[human]["rate"]:.2f} (wanted 0.10)' in warning
+    assert missed_rates(account) in warning
+    text = account_file.with_name('account.md').read_text()
+    assert f'**{missed_rates(account)}**' in text
+    assert f' | 0.1 | {dials[human]["rate"]:.3g} | ' in text
+    reached = {name: dial | {'reached': True} for name, dial in dials.items()}
+    assert missed_rates(account | {'humans': reached}) == ''
 
 
 def test_a_human_demonstrates_with_its_own_hand(toy_task: str) -> None:

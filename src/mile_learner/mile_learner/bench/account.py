@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mile_learner.bench.calibration import TOLERANCE
+
+_NUMBERS = ('dial', 'c', 'sigma', 'floor', 'wanted', 'rate', 'success')
 _QUICK = '**Made with --quick: fewer demonstrations, epochs and pilots, to see that everything works.**'
 _DIFFERENCES = """\
 | | paper | here |
@@ -35,10 +38,23 @@ def account_text(account: Mapping[str, Any]) -> str:
         f'- Start states: {", ".join(f"{count} {name}" for name, count in account["starts"].items())}; disjoint; tune and test are '
         'the same for every seed.',
         '',
-        '| human | dial | c | sigma | floor | rate | success of the assisted robot | wanted rate reached |',
-        '|---|---|---|---|---|---|---|---|',
+        f'Rates are fractions of steps with an intervention; reached: within {TOLERANCE} of the wanted one on {config["pilots"]} pilot '
+        'episodes. Other start states, and few episodes, have rates of their own.',
+        '',
+        '| human | dial | c | sigma | floor | wanted rate | rate on the pilots | success of the assisted robot | reached |',
+        '|---|---|---|---|---|---|---|---|---|',
     ]
     for gate, dial in account['humans'].items():
-        numbers = ' | '.join('-' if dial[key] is None else f'{dial[key]:.3g}' for key in ('dial', 'c', 'sigma', 'floor', 'rate', 'success'))
+        numbers = ' | '.join('-' if dial[key] is None else f'{dial[key]:.3g}' for key in _NUMBERS)
         lines.append(f'| {gate} | {numbers} | {"yes" if dial["reached"] else "no"} |')
+    if missed := missed_rates(account):
+        lines += ['', f'**{missed}**']
     return '\n'.join([*lines, '', '## How this differs from the paper', '', _DIFFERENCES])
+
+
+def missed_rates(account: Mapping[str, Any]) -> str:
+    """Which humans' rates on the pilots are not within the tolerance of the wanted ones, in one line; empty where all are."""
+    missed = [
+        f'{human} {dial["rate"]:.2f} (wanted {dial["wanted"]:.2f})' for human, dial in account['humans'].items() if not dial['reached']
+    ]
+    return f'wanted rate of interventions missed on the pilots by more than {TOLERANCE}: {", ".join(missed)}' if missed else ''

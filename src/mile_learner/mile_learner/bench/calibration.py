@@ -34,6 +34,8 @@ from mile_learner.intervention import discrete_log_classes, probability_floor
 
 FLOOR_FREE = 0.02
 HIGHEST_RATE = 0.3
+TOLERANCE = 0.03
+"""Of the wanted fraction of interventions."""
 _DIALS = {'q_threshold': (0.1, 1e3), 'delayed': (1e-2, 4.0), **dict.fromkeys(PROBIT_GATES, (2.5, 1e5))}
 _DISCRETE_DIALS = {
     'q_threshold': (1e-2, 20.0),
@@ -67,9 +69,10 @@ class Dial:
         dial: see `mile_learner.bench.humans`.
         c, sigma: of Eq. 2 where the gate is one; else None.
         floor: probability of an intervention where robot and human agree, for those.
-        rate: fraction of steps with an intervention in the pilot episodes.
+        wanted: fraction of steps that are to be interventions.
+        rate: that of the pilot episodes.
         success: of the pilot episodes, with the human's help.
-        reached: whether that is within `tolerance` of what was wanted.
+        reached: whether their rate is within `TOLERANCE` of what was wanted.
         tried: (dial, rate, success) of every trial.
     """
 
@@ -78,6 +81,7 @@ class Dial:
     c: float | None
     sigma: float | None
     floor: float | None
+    wanted: float
     rate: float
     success: float
     reached: bool
@@ -133,7 +137,6 @@ def calibrate_human(
     *,
     seed: int,
     trials: int = 8,
-    tolerance: float = 0.03,
     progress: Callable[[], object] | None = None,
 ) -> Dial:
     """Bisect the logarithm of the dial; a larger dial means fewer interventions.
@@ -146,8 +149,7 @@ def calibrate_human(
         robot: the initial policy.
         starts: start states of the pilot episodes, the same in every trial.
         seed: the same in every trial.
-        trials: most pilots.
-        tolerance: of the rate, at which it stops.
+        trials: most pilots; fewer where the rate is within `TOLERANCE`.
         progress: called after every pilot.
 
     Raises:
@@ -164,7 +166,7 @@ def calibrate_human(
         tried.append((dial, rate, float(np.mean([episode.success for episode in episodes]))))
         if progress is not None:
             progress()
-        if abs(rate - config.rate) <= tolerance:
+        if abs(rate - config.rate) <= TOLERANCE:
             break
         low, high = (math.log(dial), high) if rate > config.rate else (low, math.log(dial))
     allowed = [trial for trial in tried if trial[1] < HIGHEST_RATE]
@@ -181,8 +183,9 @@ def calibrate_human(
         c=dial if probit else None,
         sigma=sigma,
         floor=agreement_floor(task, dial, sigma) if sigma is not None else None,
+        wanted=config.rate,
         rate=rate,
         success=success,
-        reached=abs(rate - config.rate) <= tolerance,
+        reached=abs(rate - config.rate) <= TOLERANCE,
         tried=tuple(tried),
     )

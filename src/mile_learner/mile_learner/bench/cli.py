@@ -101,6 +101,7 @@ def execute(args: argparse.Namespace) -> Answer:
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
+    from mile_learner.bench.account import missed_rates
     from mile_learner.bench.human_config import GATES
     from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import prepare_all
@@ -111,6 +112,7 @@ def _prepare(args: argparse.Namespace) -> Answer:
     humans = humans_for(args.humans or GATES)
     accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), humans=humans, workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
+    lines += [f'warning: {a["folder"]}: {missed}' for a in accounts if (missed := missed_rates(a))]
     lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
     data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
     return data, '\n'.join(lines), int(bool(failed))
