@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +20,8 @@ from mile_learner.bench.prediction import PREDICTORS, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prepare
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
-from mile_learner.bench.tasks import get_task
 from mile_learner.bench.training_warnings import KIND, training_warnings
+from mile_learner.bench.tune import chosen_for
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
@@ -45,9 +44,7 @@ class RunOptions(Config):
 
     def configuration(self, cell: Cell) -> Config:
         """What the cell's method is trained with: its defaults, what was chosen for the task, what the cell itself says."""
-        tuned = json.loads(self.chosen or '{}')
-        chosen = tuned.get(cell.task, tuned.get(get_task(cell.task).configured_as, {})).get(parse_method(cell.method)[0], {})
-        return configured(cell.method, cell.task, chosen)
+        return configured(cell.method, cell.task, chosen_for(cell.method, cell.task, self.chosen))
 
 
 def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: Sink) -> None:

@@ -150,6 +150,14 @@ def predicts(method: str) -> bool:
     return bool(getattr(METHODS[parse_method(method)[0]], 'predicts', False))
 
 
+def trained(cell: Cell) -> list[str]:
+    """The methods that are trained in a cell: its own, and where interventions are predicted every other one that predicts."""
+    if cell.human == NO_HUMAN:
+        return []
+    others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
+    return [cell.method, *(others if SUITES[cell.suite].prediction else [])]
+
+
 def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], methods: Sequence[str], seeds: Iterable[int]) -> list[Cell]:
     """Every cell of a comparison, seed by seed, so that an interrupted comparison is whole for the first seeds.
 

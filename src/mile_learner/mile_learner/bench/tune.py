@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mile_learner.bench.results import read_results
-from mile_learner.bench.suites import NO_HUMAN, configured, parse_method
+from mile_learner.bench.suites import NO_HUMAN, Cell, configured, parse_method, trained
 from mile_learner.bench.tasks import get_task
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
@@ -41,8 +41,15 @@ def candidates(methods: Sequence[str], rates: Sequence[float]) -> list[str]:
     return found
 
 
+def without_rate(method: str) -> str:
+    """The method with its options, by name, but its learning rate: what a rate is chosen for."""
+    name, options = parse_method(method)
+    others = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items() if key != 'learning_rate'}
+    return f'{name}[{",".join(f"{key}={others[key]}" for key in sorted(others))}]' if others else name
+
+
 def choose(out: Path) -> dict[str, Any]:
-    """The best learning rate of every task and method, by the mean over seeds and humans after the last iteration.
+    """The best learning rate of every task and method (each variant is one), by the mean over seeds and humans after the last iteration.
 
     Of equally good ones that which is nearest to the method's own, as a ratio: where nothing succeeds, nothing speaks for another.
 
@@ -54,9 +61,9 @@ def choose(out: Path) -> dict[str, Any]:
     tried: dict[str, dict[str, dict[str, list[float]]]] = {}
     for cell in read_results(out):
         if cell.human != NO_HUMAN:
-            method, given = parse_method(cell.method)
-            of_method = tried.setdefault(cell.task, {}).setdefault(method, {})
-            of_method.setdefault(_text(given['learning_rate']), []).append(cell.score(cell.tested()[-1], get_task(cell.task).metric))
+            rate = configured(cell.method, cell.task).to_mapping()['learning_rate']
+            of_method = tried.setdefault(cell.task, {}).setdefault(without_rate(cell.method), {})
+            of_method.setdefault(_text(rate), []).append(cell.score(cell.tested()[-1], get_task(cell.task).metric))
     scores = {
         task: {method: {rate: float(np.mean(values)) for rate, values in rates.items()} for method, rates in methods.items()}
         for task, methods in tried.items()
@@ -78,10 +85,60 @@ def chosen_options(out: Path) -> str:
     """
     path = out / CHOSEN_FILE
     try:
-        return json.dumps(json.loads(path.read_text(encoding='utf-8'))['chosen'], sort_keys=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        chosen = json.loads(path.read_text(encoding='utf-8'))['chosen']
+        if not all(isinstance(options, dict) for methods in chosen.values() for options in methods.values()):
+            msg = 'expected options by task and method'
+            raise TypeError(msg)
+        return json.dumps(chosen, sort_keys=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: got nothing that can be read ({error}), expected what `mile bench tune SUITE --out {out}` writes'
         raise LearnerError(msg) from error
+
+
+def chosen_for(method: str, task: str, chosen: str) -> dict[str, Any]:
+    """The options that were chosen for a method on a task: for this variant, else for the plain method; none if neither was tuned.
+
+    Args:
+        method: with or without options.
+        task: whose own choice counts, else that of the task whose hyper-parameters it takes.
+        chosen: what `chosen_options` returned, or empty.
+    """
+    methods = _of_task(task, chosen) or {}
+    return dict(methods.get(without_rate(method), methods.get(parse_method(method)[0], {})))
+
+
+def not_tuned(cells: Iterable[Cell], chosen: str, where: Path) -> list[str]:
+    """The methods without a choice, as "METHOD on TASK": they train with their own learning rate.
+
+    Args:
+        cells: to be run; methods that say their learning rate, or have none, need no choice.
+        chosen: what `chosen_options` returned.
+        where: it was read from.
+
+    Raises:
+        LearnerError: for a task nothing was chosen.
+        ConfigError: what was chosen is no option of the method.
+    """
+    found = []
+    for task, suite, method in dict.fromkeys((cell.task, cell.suite, name) for cell in cells for name in trained(cell)):
+        if 'learning_rate' in parse_method(method)[1] or 'learning_rate' not in configured(method, task).to_mapping():
+            continue
+        if _of_task(task, chosen) is None:
+            command = f'mile bench tune {suite} --tasks {task} --methods {without_rate(method)} --out DIR'
+            known = ', '.join(json.loads(chosen)) or 'none'
+            msg = f'--tuned: got {where} for {method} on {task}, expected one of its tasks ({known}); tune this one with `{command}`'
+            raise LearnerError(msg)
+        options = chosen_for(method, task, chosen)
+        configured(method, task, options)
+        if not options:
+            found.append(f'{method} on {task}')
+    return found
+
+
+def _of_task(task: str, chosen: str) -> dict[str, Any] | None:
+    """By method; None: the task was not tuned."""
+    tasks: dict[str, Any] = json.loads(chosen or '{}')
+    return tasks.get(task, tasks.get(get_task(task).configured_as))
 
 
 def _best(rates: Mapping[str, float], config: Any) -> float:
