@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
             '--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)'
         )
     tune.add_argument('--rates', nargs='+', type=float, metavar='RATE', help='learning rates that are tried (default: 1e-5 1e-4 1e-3)')
-    tune.set_defaults(ray=None)
+    tune.set_defaults(ray=None, tuned=None)
     run.add_argument('--tuned', type=Path, metavar='DIR', help='use what `mile bench tune` chose in this folder')
     run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
     for command in (prepare, tune, run):
@@ -129,7 +129,8 @@ def _tune(args: argparse.Namespace) -> Answer:
         raise LearnerError(msg)
     methods = candidates(_methods(args), args.rates or LEARNING_RATES)
     seeds = range(FIRST_SEED, FIRST_SEED + args.seeds)
-    data, text, code = _compare(args, methods, seeds, RunOptions(quick=args.quick, test=_tests(args), starts='tune'))
+    options = RunOptions(quick=args.quick, test=_tests(args), starts='tune')
+    data, text, code = _compare(args, methods, seeds, options, references=False)
     if code:
         return data, text, code
     found = choose(args.out)
@@ -161,29 +162,45 @@ def _tests(args: argparse.Namespace) -> int:
     return int(args.episodes or _preparation(quick=args.quick).test)
 
 
-def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options: RunOptions) -> Answer:
-    """Run every cell that is not whole yet, after preparing what these need: cells that came from elsewhere need no preparation here."""
+def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options: RunOptions, *, references: bool = True) -> Answer:
+    """Run every cell that is not whole yet, after preparing what these need: cells that came from elsewhere need no preparation here.
+
+    Whatever can be refused is refused before anything is prepared.
+    """
+    from mile_learner.bench.claim import claimed
+    from mile_learner.bench.home import bench_home, check_writable
     from mile_learner.bench.prepare import humans_for
-    from mile_learner.bench.run import missing_cells, prepare_all, run_comparison
-    from mile_learner.bench.suites import cells_of, suite_named
+    from mile_learner.bench.run import missing_cells, prepare_all, run_cells
+    from mile_learner.bench.suites import NO_HUMAN, cells_of, suite_named
     from mile_learner.bench.training_warnings import count_warnings, warnings_text
+    from mile_learner.bench.tune import not_tuned
+    from mile_learner.bench.workers import check_ray
 
     _register(args.register)
     suite = suite_named(args.suite)
     tasks, humans = args.tasks or suite.tasks, args.humans or suite.humans
     cells = cells_of(suite, tasks=tasks, humans=humans, methods=methods, seeds=seeds)
+    cells = [cell for cell in cells if references or cell.human != NO_HUMAN]
+    untuned = not_tuned(cells, options.chosen, args.tuned) if options.chosen else []
+    if args.ray:
+        check_ray(args.ray)
     preparation = _preparation(quick=args.quick)
-    pairs = list(dict.fromkeys((cell.task, cell.seed) for cell in missing_cells(args.out, cells)))
-    unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
-    cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
-    failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
+    with claimed(args.out, options, preparation):
+        for name in untuned:
+            print(f'mile bench {args.command}: {name}: not tuned in {args.tuned}; trains with its own learning rate', file=sys.stderr)
+        pairs = list(dict.fromkeys((cell.task, cell.seed) for cell in missing_cells(args.out, cells)))
+        if pairs:
+            check_writable(bench_home(), 'MILE_HOME')
+        unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
+        cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
+        failed = run_cells(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
     if failed:
         text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'
     text += ''.join(f'\nnot prepared: seed {seed}: {why}' for (_, seed), why in unprepared.items())
     trainings, counts = count_warnings(args.out)
     text += f'\n{warnings_text(trainings, counts)}'
-    data = {'cells': len(cells), 'failed': failed, 'unprepared': list(unprepared.values()), 'out': str(args.out)}
+    data = {'cells': len(cells), 'failed': failed, 'unprepared': list(unprepared.values()), 'untuned': untuned, 'out': str(args.out)}
     data |= {'trainings': trainings, 'warnings': counts}
     return data, text, int(bool(failed or unprepared))
 

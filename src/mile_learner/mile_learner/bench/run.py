@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mile_learner.bench.cells import Record, RunOptions, run_cell
+from mile_learner.bench.claim import claimed
 from mile_learner.bench.prepare import Note, PrepareConfig, is_whole, parts_done, parts_of, prepare, prepared_path, silent
 from mile_learner.bench.rollouts import start_worker
 from mile_learner.bench.suites import SUITES, Cell, planned_episodes
@@ -26,8 +27,6 @@ from mile_learner.bench.tasks import TASKS, check_names
 from mile_learner.bench.workers import on_processes, on_ray
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
-
-RUN_FILE = 'run.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +107,31 @@ def run_comparison(
     ray: str | None = None,
     progress: bool = True,
 ) -> list[str]:
+    """Claim `out` and run every cell that is not whole there yet; returns the names of those that failed.
+
+    Args: as `run_cells`.
+
+    Raises:
+        LearnerError: as `mile_learner.bench.claim.claimed` and `run_cells`.
+    """
+    with claimed(out, options, preparation):
+        return run_cells(out, cells, options, preparation, workers=workers, ray=ray, progress=progress)
+
+
+def run_cells(
+    out: Path,
+    cells: Sequence[Cell],
+    options: RunOptions,
+    preparation: PrepareConfig,
+    *,
+    workers: int,
+    ray: str | None = None,
+    progress: bool = True,
+) -> list[str]:
     """Run every cell that is not whole in `out` yet; returns the names of those that failed.
 
     Args:
-        out: folder of the comparison.
+        out: folder of the comparison, which the caller has claimed.
         cells: which.
         options: of all cells.
         preparation: of all tasks and seeds; what is missing of it is made.
@@ -120,12 +140,11 @@ def run_comparison(
         progress: whether to draw a bar on standard error.
 
     Raises:
-        LearnerError: `out` holds a comparison with other options.
+        LearnerError: no Ray, or none at its address.
     """
     folder = out / 'cells'
     folder.mkdir(parents=True, exist_ok=True)
     (out / 'failed').mkdir(exist_ok=True)
-    _claim(out, options, preparation)
     missing = missing_cells(out, cells)
     jobs = [Job(cell, options, preparation, dict(TASKS), None if ray else str(folder / f'.{cell.name}.part')) for cell in missing]
     parts = [Path(job.part) for job in jobs if job.part is not None]
@@ -167,17 +186,6 @@ def _outcomes(
         yield from on_processes(run_job, jobs, workers)
     else:
         yield from (run_job(job, show) for job in jobs)
-
-
-def _claim(out: Path, options: RunOptions, preparation: PrepareConfig) -> None:
-    """Write the options, or compare them with those that are there."""
-    content = {'options': options.to_mapping(), 'preparation': preparation.to_mapping()}
-    path = out / RUN_FILE
-    if not path.is_file():
-        write_atomically(path, (json.dumps(content, indent=1) + '\n').encode())
-    elif json.loads(path.read_text(encoding='utf-8')) != content:
-        msg = f'{out}: holds a comparison with other options (see {path}); resume it with the same, or give another folder'
-        raise LearnerError(msg)
 
 
 def run_job(job: Job, show: Callable[[], object] | None = None) -> tuple[Cell, list[Record] | str]:

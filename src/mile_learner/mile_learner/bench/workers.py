@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,18 @@ def on_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers
         pool.shutdown(cancel_futures=True)
 
 
+def check_ray(address: str) -> None:
+    """Refuse what cannot be an address of Ray, before anything else is done.
+
+    Raises:
+        LearnerError: Ray is not installed, or no such address.
+    """
+    if not re.fullmatch(r'auto|local|ray://[^/\s:]+:\d+', address):
+        msg = f'--ray: got {address!r}, expected auto, local, or ray://host:port'
+        raise LearnerError(msg)
+    _ray()
+
+
 def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str, workers: int) -> Iterator[Result | None]:
     """The same on a Ray cluster, one core per job.
 
@@ -64,15 +77,15 @@ def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str,
         workers: of a local Ray; a cluster has its own.
 
     Raises:
-        LearnerError: Ray is not installed.
+        LearnerError: Ray is not installed, or does not answer.
     """
-    try:
-        ray: Any = importlib.import_module('ray')
-    except ImportError as error:
-        msg = 'ray: is not installed; `pip install ray` into this environment, or use the processes of this machine (--workers)'
-        raise LearnerError(msg) from error
+    ray = _ray()
     where = {'num_cpus': workers} if address == 'local' else {'address': address}
-    ray.init(**where, log_to_driver=False)
+    try:
+        ray.init(**where, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        msg = f'--ray: got {address!r}, where no Ray answers ({" ".join(str(error).split())}); start one, or use --workers'
+        raise LearnerError(msg) from error
     try:
         remote = ray.remote(num_cpus=1)(function)
         pending = [remote.remote(job) for job in jobs]
@@ -82,3 +95,11 @@ def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str,
             yield None
     finally:
         ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module('ray')
+    except ImportError as error:
+        msg = 'ray: is not installed; `pip install ray` into this environment, or use the processes of this machine (--workers)'
+        raise LearnerError(msg) from error
