@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mile_learner.bench.suites import NO_HUMAN, REFERENCES
+from mile_learner.bench.suites import NO_HUMAN, REFERENCES, suite_named
 from mile_learner.bench.tasks import TASKS, get_task
 from mile_learner.errors import LearnerError
+from mile_learner.plain_text import load_json
 
 Scores = NDArray[np.float64]
 
@@ -73,13 +75,36 @@ def read_results(out: Path) -> list[CellResult]:
 
 def _read(path: Path) -> CellResult:
     try:
-        head, *records = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
+        head, *records = [load_json(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
         options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
-        return CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'])
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f'{path}: is not a cell of a comparison ({error}); delete it and resume the comparison'
+        cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'])
+        _check_whole(cell, options.get('test'))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f'{path}: is not a whole cell of a comparison ({error}); delete it and resume the comparison'
         raise LearnerError(msg) from error
+    return cell
+
+
+def _check_whole(cell: CellResult, test: int | None) -> None:
+    """Refuse a cell that lacks episodes or predictions, as one that was cut at the end of a line; `test`: test episodes per tested policy.
+
+    Raises:
+        ValueError: it lacks some, or is of an unknown suite.
+        KeyError, TypeError, AttributeError: records that are none.
+    """
+    suite = suite_named(cell.suite)
+    tested = Counter(r['iteration'] for r in cell.records if r['kind'] == 'test' and math.isfinite(r['success'] + r['return']))
+    planned = suite.test_at if cell.human != NO_HUMAN else (0,)
+    for iteration in planned if test is not None else ():
+        if tested[iteration] != test:
+            msg = f'got {tested[iteration]} test episodes after iteration {iteration}, expected {test}'
+            raise ValueError(msg)
+    predicted = Counter(r['iteration'] for r in cell.of('prediction'))
+    for iteration in range(2, suite.iterations + 1) if suite.prediction else ():
+        if predicted[iteration] != max(predicted[2], 1):
+            msg = f'got {predicted[iteration]} predictors in iteration {iteration}, expected {max(predicted[2], 1)}'
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)
