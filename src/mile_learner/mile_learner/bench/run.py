@@ -28,6 +28,8 @@ from mile_learner.bench.workers import on_processes, on_ray
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 
+DIED = 'its process was killed, twice; is there enough memory for so many --workers?'
+
 
 @dataclasses.dataclass(frozen=True)
 class PrepareJob:
@@ -56,13 +58,17 @@ def prepare_all(
     jobs = [PrepareJob(task, seed, config, humans, dict(TASKS)) for task, seed in pairs]
     missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, humans)]
     failed: dict[tuple[str, int], str] = {}
+    results: Iterator[tuple[str, int, str] | None]
     with tqdm(total=sum(len(parts_of(task, humans)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
 
         def show(_: str = '') -> None:
             bar.n = sum(parts_done(folder, task, humans) for folder, (task, _) in zip(folders, pairs, strict=True))
             bar.refresh()
 
-        results = on_processes(prepare_job, missing, workers) if workers > 1 else (prepare_job(job, show) for job in missing)
+        if workers > 1:
+            results = on_processes(prepare_job, missing, workers, lambda job: (job.task, job.seed, f'{job.task}: {DIED}'))
+        else:
+            results = (prepare_job(job, show) for job in missing)
         for result in results:
             if result is not None and result[2]:
                 failed[result[0], result[1]] = result[2]
@@ -72,12 +78,18 @@ def prepare_all(
 
 
 def prepare_job(job: PrepareJob, note: Note = silent) -> tuple[str, int, str]:
-    """Prepare one task and seed in this process; the last value says in one line why it cannot be, and is empty where it is."""
+    """Prepare one task and seed in this process; the last value says in one line why it cannot be, and is empty where it is.
+
+    Of an error in the task's own code the line says its kind and where it was raised.
+    """
     start_worker(job.tasks)
     try:
         prepare(job.task, job.seed, job.config, humans=job.humans, note=note)
     except LearnerError as error:
         return job.task, job.seed, str(error)
+    except Exception as error:  # noqa: BLE001 - one task that breaks must not end the preparation of others; it is reported
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return job.task, job.seed, f'{job.task}: {type(error).__name__}: {" ".join(str(error).split())} ({last.filename}:{last.lineno})'
     return job.task, job.seed, ''
 
 
@@ -183,7 +195,7 @@ def _outcomes(
     if ray:
         yield from on_ray(run_job, jobs, ray, workers)
     elif workers > 1:
-        yield from on_processes(run_job, jobs, workers)
+        yield from on_processes(run_job, jobs, workers, lambda job: (job.cell, DIED))
     else:
         yield from (run_job(job, show) for job in jobs)
 

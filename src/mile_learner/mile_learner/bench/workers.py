@@ -8,8 +8,10 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from mile_learner.errors import LearnerError
@@ -36,23 +38,44 @@ def _begin() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def on_processes(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result | None]:
-    """Results as they come, and None about once a second in between; when it is left early, what runs is ended."""
-    if not jobs:
-        return
-    pool = make_pool(min(workers, len(jobs)))
+def on_processes(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, died: Callable[[Job], Result]
+) -> Iterator[Result | None]:
+    """Results as they come, and None about once a second in between; when it is left early, what runs is ended.
+
+    A process that is killed takes its pool with it. The jobs that were under way are then run again, each alone; one whose process is
+    killed again has the result `died(job)`.
+    """
+    waiting = deque(jobs)
+    while waiting:
+        for job in (yield from _on_pool(function, waiting, workers)):
+            if (yield from _on_pool(function, deque([job]), 1)):
+                yield died(job)
+
+
+def _on_pool(function: Callable[[Job], Result], waiting: deque[Job], workers: int) -> Generator[Result | None, None, list[Job]]:
+    """Results of the jobs, which are taken from `waiting`; returns those that were under way when a process was killed."""
+    pool = make_pool(min(workers, len(waiting)))
+    running: dict[Future[Result], Job] = {}
     try:
-        pending: set[Future[Result]] = {pool.submit(function, job) for job in jobs}
-        while pending:
-            done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running[pool.submit(function, waiting[0])] = waiting[0]
+                waiting.popleft()
+            for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                del running[future]
+                yield result
             yield None
+    except BrokenProcessPool:
+        return list(running.values())
     except BaseException:
         for child in multiprocessing.active_children():
             child.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+    return []
 
 
 def check_ray(address: str) -> None:
