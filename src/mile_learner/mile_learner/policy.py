@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mile_learner.architecture import Architecture as Architecture
-from mile_learner.intervention import DEFAULT_NODES, discrepancy, log_intervention_probability
+from mile_learner.intervention import DEFAULT_NODES, discrepancy, enough_nodes, log_intervention_probability
 from mile_learner.network import Policy
 
 
@@ -33,8 +33,9 @@ class Gaussian(NamedTuple):
         """Summed over action dimensions, (B, d) -> (B,)."""
         return -negative_log_likelihood(self.mean, self.log_std, actions)
 
-    def log_intervention_probability(self, expected: Gaussian, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> tuple[Tensor, Tensor]:
-        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`."""
+    def log_intervention_probability(self, expected: Gaussian, c: float, sigma: float, nodes: int = 0) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`; nodes: 0 for the default, or more if needed."""
+        nodes = nodes or max(DEFAULT_NODES, enough_nodes(sigma))
         return log_intervention_probability(discrepancy(*self, *expected), self.mean.shape[-1], c, sigma, nodes)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy.integrate import quad
-from scipy.stats import chi2, norm
+from scipy.integrate import quad, trapezoid
+from scipy.stats import chi2, gamma, norm
 
 from mile_learner.intervention import (
     discrepancy,
@@ -60,6 +61,16 @@ def test_enough_nodes_are_enough(sigma: float, dim: int) -> None:
     for c in (0.0, 0.8 * sigma, 3 * sigma):
         few, many = (log_intervention_probability(m, dim, c, sigma, nodes)[0].exp() for nodes in (enough_nodes(sigma), 64))
         assert torch.allclose(few, many, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize('dim', [1, 4, 7])
+@pytest.mark.parametrize('sigma', [0.5, 0.99, 1.0, 1.99, 2.0, 3.0, 4.99])
+def test_enough_nodes_are_enough_where_sigma_is_small(sigma: float, dim: int) -> None:
+    edge, z = np.linspace(-3 * sigma, 25, 60), np.linspace(-8, 8, 2001)  # E_x[Φ((b − x)/σ)] is P(x + σ z < b), smooth in z
+    reference = trapezoid(norm.pdf(z) * gamma.cdf(edge[:, None] - sigma * z, dim / 2), z)
+    m = 2 * torch.as_tensor(edge + 3 * sigma)
+    p = log_intervention_probability(m, dim, 3 * sigma, sigma, enough_nodes(sigma))[0].exp().numpy()
+    assert np.abs(p - reference).max() < 5e-4
 
 
 def test_discrepancy_by_hand() -> None:
