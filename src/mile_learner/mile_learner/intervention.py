@@ -1,4 +1,4 @@
-"""When a human intervenes: the probit intervention model of MILE (Korkmaz & Bıyık 2025, Eq. 2) in closed form.
+"""When a human intervenes: the probit intervention model of MILE (Korkmaz & Bıyık 2025, Eq. 2) in closed form, or sampled.
 
 With π = N(μ, diag s²) (the human's policy, for which the learned policy stands in) and the human's mental model of the robot
 π̂ = N(m, diag r²), the normalisers cancel in Eq. 2 and only two scalars per state remain:
@@ -6,18 +6,40 @@ With π = N(μ, diag s²) (the human's policy, for which the learned policy stan
     E_{a'~π̂}[ln π(a|s) − ln π(a'|s)] = M/2 − q/2,   M = Σ_i (r_i² + (m_i − μ_i)²)/s_i²,   q = Σ_i (a_i − μ_i)²/s_i² ~ χ²_d,
 
 so that p(ν=1|s) = E_{q~χ²_d}[Φ((M/2 − q/2 − c)/σ)] is a one-dimensional integral, done here by generalised Gauss-Laguerre
-quadrature. σ is the scale of the CDF (paper, Appendix D and Table I). Shapes: B states, d action dimensions, A discrete actions.
+quadrature. Policies of other classes are sampled: both expectations of Eq. 2 are averages over draws that are differentiable functions of
+base samples, which are fixed (Balandat et al. 2020, BoTorch, Section 3), so that p and its gradient are functions of the weights alone.
+σ is the scale of the CDF (paper, Appendix D and Table I). Shapes: B states, d action dimensions, A discrete actions.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from scipy.special import gammaln, roots_genlaguerre
 from torch import Tensor
 
 DEFAULT_NODES = 8
+SAMPLES = 256
+"""Draws per state, or per component of a mixture, where Eq. 2 has no closed form; a power of two, as Sobol sequences want it.
+
+The error of p was 0.0001 to 0.008 over random networks with sigma from 0.5 to 100 nats, mostly a tenth of that of pseudo-random draws.
+"""
+
+
+class Draws(NamedTuple):
+    """N draws from a distribution in each of B states.
+
+    Attributes:
+        points: (N, B, d).
+        log_weights: ln of what each counts for, (N, B) or what broadcasts to that; the weights sum to one over N.
+    """
+
+    points: Tensor
+    log_weights: Tensor
 
 
 def discrepancy(mean: Tensor, log_std: Tensor, mental_mean: Tensor, mental_log_std: Tensor) -> Tensor:
@@ -88,7 +110,7 @@ def intervention_probability_sampled(
     samples: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Eq. 2 as written, by `samples` draws of a ~ π and as many of a' ~ π̂: the reference for the closed form; (B, d) -> (B,)."""
+    """The same p(ν=1|s), (B,), by `samples` draws of a ~ π and as many of a' ~ π̂ in every state, as in the authors' code."""
     std = log_std.exp()
 
     def draw(m: Tensor, s: Tensor) -> Tensor:
@@ -97,10 +119,49 @@ def intervention_probability_sampled(
     def log_density(action: Tensor) -> Tensor:
         return -(((action - mean) / std).square() / 2 + log_std).sum(dim=-1)
 
-    expected = log_density(draw(mental_mean, mental_log_std.exp())).mean(dim=0)
-    gain = log_density(draw(mean, std)) - expected
-    probability: Tensor = torch.special.ndtr((gain - c) / sigma).mean(dim=0)
+    expected = Draws(draw(mental_mean, mental_log_std.exp()), mean.new_full((1, 1), -math.log(samples)))
+    probability: Tensor = torch.special.ndtr((gain(log_density, draw(mean, std), expected) - c) / sigma).mean(dim=0)
     return probability
+
+
+def base_samples(count: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Standard normal numbers for `count` draws from π, and for as many from π̂: two scrambled Sobol sequences, (count, 1, d) each.
+
+    The same at every call and in every state: what is estimated with them needs no generator, and is reproducible whatever else is random.
+    """
+    return _sobol_normal(count, dim, 0), _sobol_normal(count, dim, 1)
+
+
+@functools.cache
+def _sobol_normal(count: int, dim: int, seed: int) -> Tensor:
+    with torch.inference_mode(mode=False):  # else what is made within inference could not be used in training
+        sequence = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed).draw(count, dtype=torch.float64)
+        normal: Tensor = torch.special.ndtri(sequence + 2.0**-31)  # the middles of cells, as an edge may be 0
+        return normal.unsqueeze(1)
+
+
+def gain(log_density: Callable[[Tensor], Tensor], points: Tensor, expected: Draws) -> Tensor:
+    """ln π(a|s) − E_{a'~π̂}[ln π(a'|s)] at points a (N, B, d) -> (N, B); `log_density` is ln π, of any N."""
+    return log_density(points) - (expected.log_weights.exp() * log_density(expected.points)).sum(dim=0)
+
+
+def sampled_log_intervention_probability(
+    log_density: Callable[[Tensor], Tensor], draws: Draws, expected: Draws, c: float, sigma: float
+) -> tuple[Tensor, Tensor]:
+    """ln p(ν=1|s) and ln p(ν=0|s) (Eq. 2) for policies of any class, float64 (B,) each; differentiable if the draws are.
+
+    Args:
+        log_density: ln π(a|s) at points (N, B, d) -> (N, B), up to a constant.
+        draws: of a ~ π.
+        expected: of a' ~ π̂.
+        c: cost of intervening [nats].
+        sigma: scale of the CDF [nats].
+    """
+    z = (gain(log_density, draws.points, expected).double() - c) / sigma
+    return (
+        torch.logsumexp(draws.log_weights + torch.special.log_ndtr(z), dim=0),
+        torch.logsumexp(draws.log_weights + torch.special.log_ndtr(-z), dim=0),
+    )
 
 
 def probability_floor(dim: int, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> tuple[float, float]:

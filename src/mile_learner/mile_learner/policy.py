@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mile_learner.architecture import Architecture as Architecture
-from mile_learner.intervention import DEFAULT_NODES, discrepancy, enough_nodes, log_intervention_probability
+from mile_learner.intervention import DEFAULT_NODES, Draws, discrepancy, enough_nodes, log_intervention_probability
 from mile_learner.network import Policy
 
 
@@ -37,6 +37,10 @@ class Gaussian(NamedTuple):
         """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`; nodes: 0 for the default, or more if needed."""
         nodes = nodes or max(DEFAULT_NODES, enough_nodes(sigma))
         return log_intervention_probability(discrepancy(*self, *expected), self.mean.shape[-1], c, sigma, nodes)
+
+    def draws(self, noise: Tensor) -> Draws:
+        """From standard normal numbers (N, B or 1, d), differentiable."""
+        return Draws(self.mean + self.log_std.exp() * noise.to(self.mean.dtype), self.mean.new_full((1, 1), -math.log(len(noise))))
 
 
 class GaussianPolicy(Policy):

@@ -11,14 +11,16 @@ from scipy.integrate import quad, trapezoid
 from scipy.stats import chi2, gamma, norm
 
 from mile_learner.intervention import (
+    base_samples,
     discrepancy,
     discrete_log_classes,
     enough_nodes,
     intervention_probability,
-    intervention_probability_sampled,
     log_intervention_probability,
     probability_floor,
+    sampled_log_intervention_probability,
 )
+from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 
 
 def gaussians(batch: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -30,13 +32,20 @@ def gaussians(batch: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tens
     return draw(0.5), draw(0.3, -1.5), draw(0.5), draw(0.3, -1.5)
 
 
-@pytest.mark.parametrize(('c', 'sigma'), [(5.0, 3.0), (75.0, 175.0), (2.0, 1.0)])
-def test_closed_form_equals_a_million_samples(c: float, sigma: float) -> None:
-    parameters = gaussians(3, 4, seed=1)
-    exact = intervention_probability(*parameters, c, sigma)
-    g = torch.Generator().manual_seed(2)
-    sampled = intervention_probability_sampled(*parameters, c, sigma, samples=1_000_000, generator=g)
-    assert torch.allclose(exact, sampled, atol=3e-3)
+@pytest.mark.parametrize(('c', 'sigma'), [(70.0, 100.0), (9.4, 8.0), (3.0, 1.5)])
+@pytest.mark.parametrize('dim', [2, 4, 7])
+def test_closed_form_of_random_networks_equals_a_million_samples_and_so_does_its_gradient(dim: int, c: float, sigma: float) -> None:
+    torch.manual_seed(int(dim * c))
+    networks = [GaussianPolicy(Architecture(input_dim=6, action_dim=dim, hidden=(32,))) for _ in range(2)]
+    states = 5 * torch.randn(2, 6)
+    outputs = [part.detach().double().requires_grad_() for network in networks for part in network(states)]
+    human, expected = Gaussian(*outputs[:2]), Gaussian(*outputs[2:])
+    own, other = base_samples(2**20, dim)
+    exact, _ = human.log_intervention_probability(expected, c, sigma)
+    sampled, _ = sampled_log_intervention_probability(human.log_prob, human.draws(own), expected.draws(other), c, sigma)
+    assert (exact.exp() - sampled.exp()).abs().max() <= 1e-3
+    for one, two in zip(*(torch.autograd.grad(p.exp().sum(), outputs) for p in (exact, sampled)), strict=True):
+        assert torch.allclose(one, two, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(
