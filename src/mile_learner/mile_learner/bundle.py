@@ -29,14 +29,18 @@ from mile_learner.manifest import MANIFEST_FILE as MANIFEST_FILE
 from mile_learner.manifest import Manifest as Manifest
 from mile_learner.manifest import now as now
 from mile_learner.manifest import read_manifest as read_manifest
+from mile_learner.mixture import MixturePolicy
 from mile_learner.network import Distribution, Network, Policy
 from mile_learner.policy import GaussianPolicy
+from mile_learner.squashed import SquashedPolicy
 from mile_learner.step import Array
 
 N = TypeVar('N', bound=Network)
 POLICY_FILE = 'policy.safetensors'
 MENTAL_MODEL_FILE = 'mental_model.safetensors'
-POLICIES: Mapping[str, Callable[[Architecture], Policy]] = {'gaussian': GaussianPolicy, 'categorical': CategoricalPolicy}
+POLICIES: Mapping[str, Callable[[Architecture], Policy]] = {
+    kind.distribution: kind for kind in (GaussianPolicy, SquashedPolicy, MixturePolicy, CategoricalPolicy)
+}
 MENTAL_MODELS: Mapping[str, Callable[[Architecture], Policy | InterventionClassifier]] = {**POLICIES, 'bernoulli': InterventionClassifier}
 """By the distribution that an architecture names."""
 
@@ -44,11 +48,17 @@ MENTAL_MODELS: Mapping[str, Callable[[Architecture], Policy | InterventionClassi
 class Bundle:
     """A policy, its mental model, and what is needed to run them.
 
-    The policy is Gaussian or, for discrete actions, categorical. The mental model is of the same class, or an `InterventionClassifier` in
-    its place, or None. A is the width of an action array: 1 for discrete actions, which are given by their number.
+    The policy is one of `POLICIES`. The mental model is of the same class, or an `InterventionClassifier` in its place, or None. A is the
+    width of an action array: 1 for discrete actions, which are given by their number.
+
+    Raises:
+        LearnerError: the mental model is a policy of another class.
     """
 
     def __init__(self, policy: Policy, mental_model: Policy | InterventionClassifier | None, manifest: Manifest) -> None:
+        if isinstance(mental_model, Policy) and mental_model.distribution != policy.distribution:
+            msg = f'{manifest.version}: got a {mental_model.distribution} mental model, expected a {policy.distribution} one, as the policy'
+            raise LearnerError(msg)
         self.policy = policy
         self.mental_model = mental_model
         self.manifest = manifest
@@ -56,8 +66,7 @@ class Bundle:
     def act(self, stacked: Array) -> tuple[Array, Array]:
         """The robot action and p(ν=1|s): (H*d,) -> (A,) and (), or (B, H*d) -> (B, A) and (B,); p is NaN without a mental model.
 
-        The action is the mean, clipped to [-1, 1], or the number of the most probable action. A non-finite input gives a non-finite
-        action, where actions are continuous.
+        The action is the `mode` of the policy's distribution. A non-finite input gives a non-finite action, where actions are continuous.
         """
         with torch.inference_mode():
             inputs = torch.from_numpy(np.atleast_2d(np.asarray(stacked, dtype=np.float32)))

@@ -60,7 +60,7 @@ def noted_discrepancy(policy: Policy, stacked: Array, robot_action: Array) -> Te
         LearnerError: the policy is not Gaussian; M is defined for those alone.
     """
     if not isinstance(policy, GaussianPolicy):
-        msg = f'calibration: got a {policy.distribution} policy, expected one of continuous actions'
+        msg = f'calibration: got a {policy.distribution} policy, expected a gaussian one; the discrepancy M is defined for that class alone'
         raise LearnerError(msg)
     noted = torch.as_tensor(robot_action, dtype=torch.float32)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.intervention import probability_floor
 from mile_learner.methods.base import InterventionData
 from mile_learner.network import Policy
-from mile_learner.policy import Gaussian, GaussianPolicy
+from mile_learner.policy import GaussianPolicy
 
 SURE = 1e-4
 """A probability within this distance of 0 or 1 is certain."""
@@ -26,6 +26,8 @@ STD_MARGIN = 0.05
 """A mean log-std this close to its floor or ceiling has collapsed or blown up."""
 MENTAL_SHARE = 0.1
 """Where the human intervened, a policy that is nearer to the mental model than this share of the human's distance is pulled towards it."""
+AT_ONCE = 1024
+"""So many states are judged at once, as samples of all together would not fit into memory."""
 
 
 def data_warnings(data: InterventionData, start: Bundle, *, target_rate: float | None = None) -> list[str]:
@@ -73,7 +75,7 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
             msg = 'training: the policy gives non-finite actions, nothing was saved; lower the learning rate'
             raise LearnerError(msg)
         warnings = []
-        if isinstance(chosen, Gaussian):
+        if not isinstance(chosen, Categorical):
             low, high = trained.policy.architecture.log_std_min, trained.policy.architecture.log_std_max
             level = chosen.log_std.mean().item()
             if level < low + STD_MARGIN:
@@ -81,7 +83,8 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
             if level > high - STD_MARGIN:
                 warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
         if trained.mental_model is not None:
-            p = trained.log_intervention_probability(inputs, chosen)[0].exp()
+            parts = [trained.log_intervention_probability(part, trained.policy(part))[0] for part in inputs.split(AT_ONCE)]
+            p = torch.cat(parts).exp()
             wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
             if wrong > WRONG_SHARE:
                 warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')

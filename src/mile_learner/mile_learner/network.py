@@ -83,4 +83,4 @@ class Distribution(Protocol):
 
 
 class Policy(Network):
-    """A network whose `forward` returns a `Distribution`: `GaussianPolicy`, `CategoricalPolicy`."""
+    """A network whose `forward` returns a `Distribution`; see `mile_learner.bundle.POLICIES`."""

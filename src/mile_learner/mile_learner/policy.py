@@ -1,8 +1,8 @@
 """The policy and mental-model class of continuous actions: a diagonal Gaussian, with mean and log-std from one MLP.
 
 The Gaussian is not squashed: actions are clipped to [-1, 1] where they are executed. A tanh would put infinite log-probabilities on the
-saturated actions of a human, and break the closed form of the intervention model. The log-std has a floor, because it sets the scale of
-every log-probability and with it the meaning of c and σ.
+saturated actions of a human, and break the closed form of the intervention model; `mile_learner.squashed` does without that form. The
+log-std has a floor, because it sets the scale of every log-probability and with it the meaning of c and σ.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Gaussian(NamedTuple):
     def draws(self, noise: Tensor) -> Draws:
         """From standard normal numbers (N, B or 1, d), differentiable."""
         return Draws(self.mean + self.log_std.exp() * noise.to(self.mean.dtype), self.mean.new_full((1, 1), -math.log(len(noise))))
+
+    @staticmethod
+    def around(actions: Tensor, log_std: float) -> Gaussian:
+        """N(actions, exp(log_std)²), (B, d)."""
+        return Gaussian(actions, torch.full_like(actions, log_std))
 
 
 class GaussianPolicy(Policy):

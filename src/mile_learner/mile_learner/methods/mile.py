@@ -47,14 +47,18 @@ class Mile:
         """Train a copy of the policy and the mental model of `start` on all steps.
 
         Raises:
-            LearnerError: no mental model where one is needed, no intervention in the data, or `calibrate` with discrete actions.
+            LearnerError: no mental model where one is needed, no intervention in the data, or an option that the class of the policy lacks.
             TrainingCancelled: `progress` asked to stop.
         """
         if not data.intervening.any():
             msg = f'got {len(data)} steps without an intervention, expected at least one; MILE learns from interventions'
             raise LearnerError(msg)
-        if config.calibrate and start.manifest.architecture.distribution != 'gaussian':
-            msg = 'calibrate: got true, expected false; c and sigma are fitted to policies of continuous actions only'
+        kind = start.manifest.architecture.distribution
+        if config.calibrate and kind != 'gaussian':
+            msg = f'calibrate: got true, expected false; c and sigma are fitted to gaussian policies only, this one is {kind}'
+            raise LearnerError(msg)
+        if config.variant == 'as_released' and kind not in ('gaussian', 'categorical'):
+            msg = f'variant: got as_released, expected as_published; the released likelihood is of gaussian policies, this one is {kind}'
             raise LearnerError(msg)
         policy = copy.deepcopy(start.policy)
         mental_model = initial_mental_model(start, config, seed)

@@ -1,4 +1,4 @@
-"""MILE (Korkmaz & Bıyık 2025), Eqs. 2 to 5, with the closed form of the intervention probability.
+"""MILE (Korkmaz & Bıyık 2025), Eqs. 2 to 5, with the closed form of the intervention probability where there is one.
 
 Continuous actions:
 
@@ -29,9 +29,9 @@ mental_model says what the human expects of the robot, π̂:
 * bc_frozen: the bundle's mental model as it is: that of the run's beginning, a clone of the initial policy;
 * snapshot: the policy that training starts from, hence the one that flew last, as it is (the first author's later code);
 * none: π̂ = π. For Gaussians p is then the same everywhere, and J2 alone teaches;
-* noted: π̂ = N(a_r, exp(log_std_min)²), discrete: certainly a_r, with the robot action noted at the very step. Nothing in J ties a learned
-  π̂ to what the robot does: J1 alone can move it along with the policy, and then the steps without an intervention no longer hold the policy
-  in place.
+* noted: π̂ = N(a_r, exp(log_std_min)²), squashed if the policy is, discrete: certainly a_r, with the robot action noted at the very step.
+  Nothing in J ties a learned π̂ to what the robot does: J1 alone can move it along with the policy, and then the steps without an
+  intervention no longer hold the policy in place.
 
 Three more departures that may be chosen:
 
@@ -60,9 +60,12 @@ from mile_learner.config import Config, option
 from mile_learner.intervention import enough_nodes
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile_objective import objective
+from mile_learner.mixture import Mixture
 from mile_learner.network import Policy
 from mile_learner.policy import Gaussian
+from mile_learner.squashed import Squashed
 
+Continuous = Gaussian | Squashed | Mixture
 RELEASED_P = 1e-7
 RELEASED_LOG_STD = (-20.0, 2.0)
 
@@ -98,10 +101,12 @@ class MileConfig(Config):
         0.0, doc='probability that nu has nothing to do with the state: p becomes lapse/2 + (1 - lapse) p', ge=0.0, lt=1.0
     )
     calibrate: bool = option(
-        False, doc='whether c and sigma are fitted to the data after training, for display and the next training; continuous actions'
+        False, doc='whether c and sigma are fitted to the data after training, for display and the next training; gaussian policies'
     )
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
-    nodes: int = option(0, doc='quadrature nodes of the intervention probability; 0: as many as sigma needs', ge=0, le=64)
+    nodes: int = option(
+        0, doc='quadrature nodes of the intervention probability, gaussian policies; 0: as many as sigma needs', ge=0, le=64
+    )
 
 
 @dataclass(frozen=True)
@@ -165,8 +170,8 @@ class Losses:
     action_nll: Tensor
     intervening: Tensor
     decided: Tensor
-    human: Gaussian | Categorical
-    expected: Gaussian | Categorical
+    human: Continuous | Categorical
+    expected: Continuous | Categorical
 
     @property
     def intervention(self) -> Tensor:
@@ -264,7 +269,7 @@ def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[T
     )
 
 
-def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: Policy, batch: Batch, config: MileConfig) -> Any:
+def expected_robot(human: Continuous | Categorical, policy: Policy, mental_model: Policy, batch: Batch, config: MileConfig) -> Any:
     """π̂ of the batch, of the same class as `human`, which is π."""
     if config.mental_model == 'none':
         return human if isinstance(human, Categorical) else _deciding(human, config)
@@ -272,23 +277,24 @@ def expected_robot(human: Gaussian | Categorical, policy: Policy, mental_model: 
         return mental_model(batch.inputs)
     if isinstance(human, Categorical):
         return Categorical.certain(batch.robot_actions, policy.architecture.action_dim)
-    return Gaussian(batch.robot_actions, torch.full_like(batch.robot_actions, policy.architecture.log_std_min))
+    return human.around(batch.robot_actions, policy.architecture.log_std_min)
 
 
-def _deciding(human: Gaussian, config: MileConfig) -> Gaussian:
+def _deciding(human: Continuous, config: MileConfig) -> Any:
     """π where it is in p(ν|s)."""
-    return human if config.std_gradient else Gaussian(human.mean, human.log_std.detach())
+    return human if config.std_gradient else human._replace(log_std=human.log_std.detach())
 
 
 def continuous_model(
-    human: Gaussian, expected: Gaussian, actions: Tensor, nu: Tensor, c: float, sigma: float, config: MileConfig
+    human: Continuous, expected: Continuous, actions: Tensor, nu: Tensor, c: float, sigma: float, config: MileConfig
 ) -> tuple[Tensor, Tensor]:
-    """ln p(ν|s) by Eq. 2, and −ln N(a; μ, s) (Eq. 4), a_h as released: N(p μ, p s); (B,) each.
+    """ln p(ν|s) by Eq. 2, and −ln π(a|s) (Eq. 4), a_h as released, Gaussian only: N(p μ, p s); (B,) each.
 
     With the options that `objective` takes, its sum and gradient are the same, and sooner there.
     """
-    nodes = config.nodes or enough_nodes(sigma)
-    log_decision = torch.where(nu, *_deciding(human, config).log_intervention_probability(expected, c, sigma, nodes))
+    nodes = {'nodes': config.nodes or enough_nodes(sigma)} if isinstance(human, Gaussian) else {}
+    log_p, log_not_p = _deciding(human, config).log_intervention_probability(expected, c, sigma, **nodes)
+    log_decision = torch.where(nu, log_p, log_not_p)
     acting = human
     if config.variant == 'as_released':
         log_p = torch.where(nu, log_decision, 0.0).unsqueeze(-1)

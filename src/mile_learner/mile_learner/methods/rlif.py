@@ -94,9 +94,13 @@ class Rlif:
         """Train a copy of the policy of `start`; the mental model, c and sigma stay as they are.
 
         Raises:
-            LearnerError: no intervention in the data, hence no reward; or executed actions that are not finite.
+            LearnerError: a policy of another class than Gaussian or categorical; no intervention in the data, hence no reward; or executed
+                actions that are not finite.
             TrainingCancelled: `progress` asked to stop.
         """
+        if start.policy.distribution not in ('gaussian', 'categorical'):
+            msg = f'rlif: got a {start.policy.distribution} policy, expected a gaussian or, for discrete actions, a categorical one'
+            raise LearnerError(msg)
         everything = relabelled(data, config.stored)
         if not (everything.rewards < 0).any():
             msg = f'rlif: got {len(data)} steps of which none is followed by an intervention, expected at least one; there is no reward'
