@@ -22,7 +22,6 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.training import Report
-from mile_learner.policy import GaussianPolicy
 from mile_learner.run_folder import DEMONSTRATIONS, Run, shown_folder
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
@@ -108,7 +107,8 @@ def warm_start(run: Run, *, seed: int | None = None, progress: Report | None = N
         TrainingCancelled: `progress` asked to stop.
     """
     start = Bundle.load(run.version_path(run.current()))
-    config, version = WarmStartConfig(hidden=start.manifest.architecture.hidden), run.next_version()
+    size = start.manifest.architecture
+    config, version = WarmStartConfig(hidden=size.hidden, distribution=size.distribution), run.next_version()
     training_seed = version_seed(run, version, seed)
     model, losses = expectation(run, start.manifest, config, training_seed, progress)
     manifest = dataclasses.replace(
@@ -129,7 +129,7 @@ def warm_start(run: Run, *, seed: int | None = None, progress: Report | None = N
 
 def expectation(
     run: Run, shown: Manifest, config: BehaviourCloningConfig, seed: int, progress: Report | None = None
-) -> tuple[GaussianPolicy, dict[str, float]]:
+) -> tuple[Any, dict[str, float]]:
     """What somebody expects of a policy version who saw the episodes in which it was shown, and the losses.
 
     Raises:
@@ -150,6 +150,6 @@ def shown_episodes(run: Run, version: str) -> Sequence[Path]:
 
 def _cloned(
     data: InterventionData, actions: Array, config: BehaviourCloningConfig, seed: int, progress: Report | None
-) -> tuple[GaussianPolicy, dict[str, float]]:
+) -> tuple[Any, dict[str, float]]:
     inputs, outputs, episodes = (torch.as_tensor(column) for column in (data.stacked, actions, data.episode))
     return clone(inputs, outputs, episodes, config, seed=seed, report=progress)

@@ -58,11 +58,14 @@ def show(run: Run, make_step: Make, write_episode: Write, index: int) -> Path:
     return write_episode(run.path / 'shown_v000' / f'episode_{index:03d}', steps, mode=SHOW)
 
 
-def test_the_first_policy_does_what_was_demonstrated_and_failures_teach_nothing(run: Run, make_step: Make, write_episode: Write) -> None:
+@pytest.mark.parametrize('distribution', ['gaussian', 'squashed'])
+def test_the_first_policy_does_what_was_demonstrated_and_failures_teach_nothing(
+    run: Run, make_step: Make, write_episode: Write, distribution: str
+) -> None:
     paths = [demonstrate(run, make_step, write_episode, index) for index in range(2)]
     demonstrate(run, make_step, write_episode, 2, 'timeout')
     assert [finding for path in paths for finding in check_bag(path)] == []
-    manifest = clone_demonstrations(run, overrides=QUICK)
+    manifest = clone_demonstrations(run, overrides={**QUICK, 'distribution': distribution})
     assert (manifest.version, manifest.parent, manifest.iteration) == ('v000', None, None)
     assert [entry['episode'] for entry in manifest.data] == ['demonstrations/episode_000', 'demonstrations/episode_001']
     assert (manifest.metrics['demonstrations'], manifest.metrics['left_out']) == (2, 1)
@@ -72,9 +75,10 @@ def test_the_first_policy_does_what_was_demonstrated_and_failures_teach_nothing(
     assert np.isnan(p), 'nobody has seen it yet'
 
 
-def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, write_episode: Write) -> None:
+@pytest.mark.parametrize('distribution', ['gaussian', 'mixture'])
+def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, write_episode: Write, distribution: str) -> None:
     demonstrate(run, make_step, write_episode, 0)
-    clone_demonstrations(run, overrides=QUICK)
+    clone_demonstrations(run, overrides={**QUICK, 'distribution': distribution})
     run.promote('v000')
     for index in range(SHOWN_EPISODES):
         with pytest.raises(LearnerError, match=f'v000 was shown in {index} episodes, expected {SHOWN_EPISODES}'):

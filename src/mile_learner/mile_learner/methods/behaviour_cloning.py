@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mile_learner.architecture import Architecture
+from mile_learner.bundle import POLICIES
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.checkpoint import TrainingState, epochs
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, minibatches
 from mile_learner.network import Policy
-from mile_learner.policy import GaussianPolicy
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,18 @@ class BehaviourCloningConfig(Config):
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
     std_floor: float = option(2e-3, doc='floor of the input normaliser [unit of the observation]', gt=0.0)
     hidden: tuple[int, ...] = option((256, 256), doc='widths of the hidden layers', ge=1)
+    distribution: str = option('gaussian', doc='class of the policy; continuous actions', choices=('gaussian', 'squashed', 'mixture'))
     log_std_min: float = option(-2.0, doc='floor of the log standard deviation')
     log_std_max: float = option(1.0, doc='ceiling of the log standard deviation')
 
 
 def clone(
     inputs: Tensor, actions: Tensor, episodes: Tensor, config: BehaviourCloningConfig, *, seed: int, report: Report | None = None
-) -> tuple[GaussianPolicy, dict[str, float]]:
+) -> tuple[Any, dict[str, float]]:
     """Fit a new policy to (inputs (N, H*d), actions (N, 4)) with episode numbers (N,), from which whole episodes are held out.
 
     Returns:
-        The policy of the best held-out epoch, and its losses.
+        The policy of the best held-out epoch, of the class that `distribution` names, and its losses.
 
     Raises:
         LearnerError: no data.
@@ -56,8 +58,9 @@ def clone(
         hidden=config.hidden,
         log_std_min=config.log_std_min,
         log_std_max=config.log_std_max,
+        distribution=config.distribution,
     )
-    policy = GaussianPolicy(architecture)
+    policy = POLICIES[config.distribution](architecture)
     return policy, _fit(policy, inputs, actions, episodes, config, seed=seed, report=report)
 
 
