@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import operator
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -17,6 +18,8 @@ from typing import Any, TypeVar, get_type_hints
 from mile_learner.plain_text import load_yaml
 
 C = TypeVar('C', bound='Config')
+_EXPONENT = re.compile(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+')
+"""A number that YAML 1.1 takes for text, such as 1e-3."""
 _BOUNDS = {'ge': ('>=', operator.ge), 'gt': ('>', operator.gt), 'le': ('<=', operator.le), 'lt': ('<', operator.lt)}
 
 
@@ -110,7 +113,7 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, hint: Any) -> Any:
-    """Bring lists to tuples and whole numbers to floats; refuse every other mismatch."""
+    """Bring lists to tuples, and whole numbers and 1e-3 to floats; refuse every other mismatch."""
     origin = getattr(hint, '__origin__', hint)
     if origin is tuple:
         args = hint.__args__
@@ -122,6 +125,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             raise ConfigError(msg)
         return tuple(_convert(name, element, args[0]) for element in value)
     if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)
     if isinstance(origin, type) and (not isinstance(value, origin) or (origin is not bool and isinstance(value, bool))):
         msg = f'{name}: got {value!r}, expected {origin.__name__}'

@@ -28,6 +28,14 @@ def test_values_in_range_are_kept() -> None:
     assert isinstance(example.rate, float)
 
 
+@pytest.mark.parametrize(('text', 'number'), [('1e-3', 1e-3), ('+2E1', 20.0), ('-1.5e0', -1.5), ('5.e-1', 0.5)])
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path, text: str, number: float) -> None:
+    path = tmp_path / 'example.yaml'
+    path.write_text(f'{{rate: 10, box: [{text}, 0], name: x}}' if abs(number) < 2 else f'{{rate: {text}, name: x}}')
+    example = Example.from_yaml(path)
+    assert number in (example.rate, *example.box)
+
+
 @pytest.mark.parametrize(
     ('values', 'expected'),
     [
@@ -35,6 +43,9 @@ def test_values_in_range_are_kept() -> None:
         ({}, "key 'name' is missing"),
         ({'rate': 100.0, 'name': 'x'}, 'rate: got 100.0, expected >= 5.0 and <= 50.0'),
         ({'rate': float('nan'), 'name': 'x'}, 'expected a finite number'),
+        ({'rate': '1e9999', 'name': 'x'}, 'expected a finite number'),
+        ({'rate': '1e', 'name': 'x'}, "rate: got '1e', expected float"),
+        ({'count': '1e1', 'name': 'x'}, "count: got '1e1', expected int"),
         ({'rate': 'fast', 'name': 'x'}, "rate: got 'fast', expected float"),
         ({'count': 0, 'name': 'x'}, 'count: got 0, expected > 0'),
         ({'count': True, 'name': 'x'}, 'count: got True, expected int'),

@@ -38,7 +38,8 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_examples_of_the_page_run(added: list[str], tmp_path: Path) -> None:
     assert added == ['mile_learner/methods/bc_successes.py', 'cart_pole.py']
-    methods = ['mile', 'bc_successes', 'bc_successes[learning_rate=0.001]']
+    (variant,) = re.findall(r"--methods '(.*)'", PAGE.read_text(encoding='utf-8'))
+    methods = ['mile', 'bc_successes', variant]
     cells = cells_of(suite_named('single'), tasks=['cart_pole'], humans=['as_published'], methods=methods, seeds=[0])
     account = prepare('cart_pole', 0, LITTLE).account()
     assert 0.1 <= account['initial']['success'] <= 0.4

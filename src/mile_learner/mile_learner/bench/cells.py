@@ -132,7 +132,7 @@ def fit(
         LearnerError: the method refuses the data, or its weights are not finite.
     """
     config = options.configuration(cell)
-    if options.quick and 'epochs' in config.to_mapping():
+    if options.quick and 'epochs' in config.to_mapping() and 'epochs' not in parse_method(cell.method)[1]:
         config = type(config).from_mapping(config.to_mapping() | {'epochs': QUICK_EPOCHS})
     seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])
     began = time.monotonic()

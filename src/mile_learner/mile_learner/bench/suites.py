@@ -9,7 +9,7 @@ from typing import Any
 from mile_learner.bench.human_config import parse_human
 from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.bench.variants import file_name, parse_variant
-from mile_learner.config import Config
+from mile_learner.config import Config, ConfigError, option
 from mile_learner.methods import METHODS
 
 REFERENCES = ('no_training', 'expert')
@@ -128,6 +128,13 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return parse_variant(text, 'method')
 
 
+@dataclass(frozen=True)
+class CScale(Config):
+    """What a learner believes about the human, beside its method's options."""
+
+    c_scale: float = option(1.0, doc="times the human's c", gt=0.0)
+
+
 def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) -> Config:
     """A method's configuration for a task, with `chosen` options, and over these the ones in its text; c_scale is not the method's.
 
@@ -135,6 +142,11 @@ def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) 
         ConfigError: an option that the method does not have, or a value that it does not take.
     """
     name, options = parse_method(method)
+    if getattr(METHODS[name], 'uses_c', False):
+        CScale.from_mapping({key: value for key, value in options.items() if key == 'c_scale'}, source=method)
+    elif 'c_scale' in options:
+        msg = f"{method}: got c_scale, expected none: {name} trains without the human's c"
+        raise ConfigError(msg)
     config = METHODS[name].configure(get_task(task).configured_as)
     own = {key: value for key, value in options.items() if key != 'c_scale'}
     return type(config).from_mapping(config.to_mapping() | dict(chosen or {}) | own, source=method)
@@ -159,7 +171,7 @@ def trained(cell: Cell) -> list[str]:
 
 
 def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], methods: Sequence[str], seeds: Iterable[int]) -> list[Cell]:
-    """Every cell of a comparison, seed by seed, so that an interrupted comparison is whole for the first seeds.
+    """Every cell of a comparison, once, seed by seed, so that an interrupted comparison is whole for the first seeds.
 
     Raises:
         LearnerError: unknown names, or knobs that a human does not have.
@@ -184,7 +196,10 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
                 for method in methods
                 if method not in REFERENCES and takes(method, task)
             ]
-    return cells
+    by_name: dict[str, Cell] = {}
+    for cell in cells:
+        by_name.setdefault(cell.name, cell)
+    return list(by_name.values())
 
 
 def planned_episodes(cell: Cell, suite: Suite, test: int) -> int:

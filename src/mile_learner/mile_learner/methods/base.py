@@ -97,9 +97,9 @@ class InterventionData:
 class Method(Protocol):
     """A learning method; instances are stateless and are named in `mile_learner.methods.METHODS`.
 
-    A new method is one file with such a class, and one line in METHODS. Two attributes are read where a class has them: `discrete` = True
+    A new method is one file with such a class, and one line in METHODS. Three attributes are read where a class has them: `discrete` = True
     says that it takes tasks of discrete actions, too; `predicts` = True that its bundles say when the human intervenes, by a mental model
-    or by an `InterventionClassifier` in its place.
+    or by an `InterventionClassifier` in its place; `uses_c` = True that it trains with the c of the bundle that it starts from.
     """
 
     def configure(self, task: str) -> Config:

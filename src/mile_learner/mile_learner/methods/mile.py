@@ -38,6 +38,7 @@ class Mile:
 
     name: ClassVar[str] = 'mile'
     discrete: ClassVar[bool] = True
+    uses_c: ClassVar[bool] = True
 
     def configure(self, task: str) -> MileConfig:
         """The defaults for a task."""
