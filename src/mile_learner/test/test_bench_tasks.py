@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.suites import Cell, configured
-from mile_learner.bench.tasks import TASKS, Task, as_observation, environments, get_task
+from mile_learner.bench.tasks import TASKS, Task, as_observation, environments, get_task, register_task
 from mile_learner.errors import LearnerError
 
 pytest.importorskip('metaworld')
@@ -91,6 +92,23 @@ def test_what_is_no_task_is_refused(monkeypatch: pytest.MonkeyPatch, where: str,
         get_task('bad')
     with pytest.raises(LearnerError, match='expected one of bad'):
         get_task('good')
+
+
+def test_a_name_belongs_to_one_task(toy_task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_task(toy_task, TASKS[toy_task])
+    with pytest.raises(LearnerError, match='expected another name than that of mile_learner'):
+        register_task('lunar_lander', TASKS[toy_task])
+    monkeypatch.setitem(TASKS, 'line', TASKS[toy_task])
+    with pytest.raises(LearnerError, match="bench_toy:TASK: got a Task whose name is 'point', expected 'line'"):
+        get_task('line')
+
+
+def test_a_module_that_breaks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'breaks.py').write_text('1 / 0')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(TASKS, 'breaks', 'breaks:TASK')
+    with pytest.raises(LearnerError, match='ZeroDivisionError: division by zero'):
+        get_task('breaks')
 
 
 def test_an_observation_of_another_length_is_refused() -> None:

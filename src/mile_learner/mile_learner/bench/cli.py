@@ -239,7 +239,7 @@ def _register(pairs: list[str]) -> None:
 
     for pair in pairs:
         name, _, where = pair.partition('=')
-        if ':' not in where:
+        if not name or ':' not in where:
             msg = f'register: got {pair!r}, expected NAME=MODULE:ATTRIBUTE'
             raise LearnerError(msg)
         register_task(name, where)

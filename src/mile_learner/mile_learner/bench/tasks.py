@@ -177,8 +177,14 @@ TASKS: dict[str, str] = {
 
 
 def register_task(name: str, where: str) -> None:
-    """Make the task at `where` ("module:attribute") known as `name`, in this process."""
-    TASKS[name] = where
+    """Make the task at `where` ("module:attribute") known as `name`, in this process.
+
+    Raises:
+        LearnerError: another task has that name.
+    """
+    if TASKS.setdefault(name, where) != where:
+        msg = f'register: got {name}={where}, expected another name than that of {TASKS[name]}'
+        raise LearnerError(msg)
 
 
 @functools.cache
@@ -186,8 +192,9 @@ def _load(where: str) -> Any:
     module, _, attribute = where.partition(':')
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        msg = f'{where}: cannot be imported ({error}); expected "module:attribute" of a Task, with what it needs installed'
+    except Exception as error:
+        why = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        msg = f'{where}: cannot be imported ({why}); expected "module:attribute" of a Task, with what it needs installed'
         raise LearnerError(msg) from error
 
 
@@ -195,7 +202,7 @@ def get_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        LearnerError: there is none, or it cannot be imported.
+        LearnerError: there is none, it cannot be imported, or it calls itself otherwise.
     """
     if name not in TASKS:
         msg = f'task: got {name!r}, expected one of {", ".join(TASKS)}'
@@ -203,6 +210,9 @@ def get_task(name: str) -> Task:
     task = _load(TASKS[name])
     if not isinstance(task, Task):
         msg = f'{TASKS[name]}: got {type(task).__name__}, expected a Task'
+        raise LearnerError(msg)
+    if task.name != name:
+        msg = f'{TASKS[name]}: got a Task whose name is {task.name!r}, expected {name!r}, as which it is registered'
         raise LearnerError(msg)
     return task
 
