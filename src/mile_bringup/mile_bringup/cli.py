@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(args.verb, error, BAD_INPUT)
     except _failures() as error:
         return _fail(args.verb, error, FAILED)
-    except KeyboardInterrupt:
-        return _fail(args.verb, 'interrupted', FAILED)
+    except KeyboardInterrupt as interruption:
+        return _fail(args.verb, str(interruption) or 'interrupted', FAILED)
     try:
         print(json.dumps(report.data, allow_nan=False) if args.json else report.text, flush=True)
     except BrokenPipeError:

@@ -41,6 +41,8 @@ def add(verbs: Any) -> None:
     kinematics.add_argument('--poses', type=whole(10), default=10_000, metavar='N', help='random poses per arm (default: 10000)')
     kinematics.add_argument('--json', action='store_true', help='one JSON object on standard output')
     kinematics.set_defaults(run=_kinematics)
+    for name, command in commands.choices.items():
+        command.set_defaults(verb=f'bench {name}')
 
 
 def run(args: argparse.Namespace) -> Report:

@@ -13,7 +13,8 @@ HELD_OUT = 1_000_000_000
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    parser = add_verb(verbs, 'eval', run, help='success of a policy version over held-out start states, with a 95 %% interval')
+    about = 'success of a policy version over held-out start states, with a 95 % interval'
+    parser = add_verb(verbs, 'eval', run, help=about.replace('%', '%%'), description=about)
     parser.add_argument('run_dir', metavar='RUN', type=absolute, help='folder of the run')
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--version', help='which one, e.g. v002 (default: the one that flies)')

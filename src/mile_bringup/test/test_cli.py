@@ -30,6 +30,7 @@ def exit_code(arguments: list[str]) -> int:
     ('arguments', 'line'),
     [
         (['fly'], "invalid choice: 'fly'"),
+        (['bench', 'run', 'singel', '--out', 'out'], "mile bench run: suite: got 'singel', expected one of single"),
         (['deploy', '--speed', 'fast'], "argument --speed: invalid float value: 'fast'"),
         (['deploy', '--speed', '1000'], 'speed: got 1000.0, expected >= 0.1 and <= 50.0'),
         (['deploy', '--rate', '3'], 'rate_hz: got 3.0, expected >= 5.0'),
@@ -109,3 +110,14 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, '-c', code], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_an_interrupted_comparison_says_that_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mile_learner.bench.cli._run', interrupted)
+    assert exit_code(['bench', 'run', 'single', '--out', 'out']) == 1
+    assert capsys.readouterr().err == 'mile bench run: interrupted; the same command goes on where it was\n'

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mile_learner.bench.cli_help import HelpWithNames
+
 if TYPE_CHECKING:
     from mile_learner.bench.cells import RunOptions
 
@@ -19,12 +21,17 @@ Answer = tuple[dict[str, Any], str, int]
 def add_arguments(parser: argparse.ArgumentParser) -> Any:
     """Add the commands and their options, which `main` or `execute` run; returns the subparsers, for further commands."""
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    prepare = commands.add_parser('prepare', help='initial policies, experts, mental models, humans and start states, from seeds')
-    tune = commands.add_parser('tune', help='the learning rate of every method, from one grid; resumes one that was interrupted')
-    run = commands.add_parser('run', help='run the cells of a comparison; resumes one that was interrupted')
+    about = 'initial policies, experts, mental models, humans and start states, from seeds'
+    prepare = commands.add_parser('prepare', help=about, description=about, add_help=False)
+    about = 'the learning rate of every method, from one grid; interrupted, the same command goes on where it was'
+    tune = commands.add_parser('tune', help=about, description=about, add_help=False)
+    about = 'run the cells of a comparison; interrupted, the same command goes on where it was'
+    run = commands.add_parser('run', help=about, description=about, add_help=False)
     report = commands.add_parser('report', help='tables, figures and JSON from the raw records of a comparison')
+    for command in (prepare, tune, run):
+        command.add_argument('-h', '--help', action=HelpWithNames)
     for command in (tune, run):
-        command.add_argument('suite', metavar='SUITE', help='single, iterative, demos, widowx, prediction or ablation')
+        command.add_argument('suite', metavar='SUITE', help='what is compared, as the figures of the paper do; see below')
         command.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
         command.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
         command.add_argument(
@@ -82,8 +89,8 @@ def main(args: argparse.Namespace) -> int:
     except (LearnerError, ConfigError) as error:
         print(f'mile bench {args.command}: {error}', file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f'mile bench {args.command}: interrupted; the same command goes on where it was', file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f'mile bench {args.command}: {interruption}', file=sys.stderr)
         return 1
     print(json.dumps(data, allow_nan=False) if args.json else text)
     return code
@@ -94,22 +101,31 @@ def execute(args: argparse.Namespace) -> Answer:
 
     Raises:
         LearnerError, ConfigError: bad input, in one line.
+        KeyboardInterrupt: it says whether the same command goes on.
     """
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
     act = {'prepare': _prepare, 'tune': _tune, 'run': _run, 'report': _report, 'rollouts': _rollouts, 'learner': _learner}
-    return act[args.command](args)
+    try:
+        return act[args.command](args)
+    except KeyboardInterrupt as interruption:
+        resumes = args.command in ('prepare', 'tune', 'run')
+        raise KeyboardInterrupt('interrupted' + '; the same command goes on where it was' * resumes) from interruption
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.account import missed_rates
+    from mile_learner.bench.home import bench_home, check_writable
     from mile_learner.bench.human_config import GATES
     from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import prepare_all
-    from mile_learner.bench.tasks import TASKS
+    from mile_learner.bench.tasks import TASKS, check_names
 
     _register(args.register)
-    pairs = [(task, seed) for seed in range(args.seeds) for task in args.tasks or TASKS]
+    tasks = dict.fromkeys(args.tasks or TASKS)
+    check_names(list(tasks), tuple(TASKS), 'task')
     humans = humans_for(args.humans or GATES)
+    check_writable(bench_home(), 'MILE_HOME')
+    pairs = [(task, seed) for seed in range(args.seeds) for task in tasks]
     accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), humans=humans, workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
     lines += [f'warning: {a["folder"]}: {missed}' for a in accounts if (missed := missed_rates(a))]
@@ -170,7 +186,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     from mile_learner.bench.claim import claimed
     from mile_learner.bench.home import bench_home, check_writable
     from mile_learner.bench.prepare import humans_for
-    from mile_learner.bench.run import missing_cells, prepare_all, run_cells
+    from mile_learner.bench.run import missing_cells, prepare_all, reasons, run_cells
     from mile_learner.bench.suites import NO_HUMAN, cells_of, suite_named
     from mile_learner.bench.training_warnings import count_warnings, warnings_text
     from mile_learner.bench.tune import not_tuned
@@ -195,13 +211,16 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
         cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
         failed = run_cells(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
+    why = reasons(args.out, failed)
+    for reason, names in why.items():
+        text += f'\n{len(names)} failed: {reason} ({names[0]}{", ..." if len(names) > 1 else ""})'
     if failed:
-        text += f'; failed (why: {args.out / "failed"}): {", ".join(failed)}'
-    text += ''.join(f'\nnot prepared: seed {seed}: {why}' for (_, seed), why in unprepared.items())
+        text += f'\nall that is known of each: {args.out / "failed"}; the same command tries them again'
+    text += ''.join(f'\nnot prepared: seed {seed}: {line}' for (_, seed), line in unprepared.items())
     trainings, counts = count_warnings(args.out)
     text += f'\n{warnings_text(trainings, counts)}'
-    data = {'cells': len(cells), 'failed': failed, 'unprepared': list(unprepared.values()), 'untuned': untuned, 'out': str(args.out)}
-    data |= {'trainings': trainings, 'warnings': counts}
+    data = {'cells': len(cells), 'failed': failed, 'why': why, 'unprepared': list(unprepared.values()), 'out': str(args.out)}
+    data |= {'untuned': untuned, 'trainings': trainings, 'warnings': counts}
     return data, text, int(bool(failed or unprepared))
 
 

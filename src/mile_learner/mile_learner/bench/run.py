@@ -188,6 +188,15 @@ def run_cells(
     return failed
 
 
+def reasons(out: Path, failed: Iterable[str]) -> dict[str, list[str]]:
+    """The failed cells by why: the last line of what is kept of each."""
+    found: dict[str, list[str]] = {}
+    for name in failed:
+        lines = (out / 'failed' / f'{name}.txt').read_text(encoding='utf-8').split('\n')
+        found.setdefault(next((line.strip() for line in reversed(lines) if line.strip()), 'no reason given'), []).append(name)
+    return found
+
+
 def _outcomes(
     jobs: Sequence[Job], workers: int, ray: str | None, show: Callable[[], object]
 ) -> Iterator[tuple[Cell, list[Record] | str] | None]:

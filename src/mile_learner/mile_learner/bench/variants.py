@@ -10,7 +10,7 @@ from mile_learner.plain_text import load_yaml
 
 
 def parse_variant(text: str, what: str) -> tuple[str, dict[str, Any]]:
-    """The name and the options of "name" or "name[option=value,...]"; values are YAML, in which 1e-3 is a number, too.
+    """The name and the options of "name" or "name[option=value,...]"; values are YAML.
 
     Args:
         text: the variant.
@@ -20,24 +20,17 @@ def parse_variant(text: str, what: str) -> tuple[str, dict[str, Any]]:
         LearnerError: not of that form.
     """
     match = re.fullmatch(r'(\w+)(?:\[(.+)\])?', text)
-    pairs = [part.split('=', 1) for part in match[2].split(',')] if match and match[2] else []
+    pairs = [part.partition('=') for part in match[2].split(',')] if match and match[2] else []
     try:
-        if match is not None:
-            return match[1], {key.strip(): _value(value) for key, value in pairs}
+        options = {key.strip(): load_yaml(value) for key, _, value in pairs}
     except ValueError:
-        pass
-    msg = f'{what}: got {text!r}, expected "name" or "name[option=value,...]"'
-    raise LearnerError(msg)
+        match = None
+    if match is None or not all(equals for _, equals, _ in pairs):
+        msg = f'{what}: got {text!r}, expected "name" or "name[option=value,...]"'
+        raise LearnerError(msg)
+    return match[1], options
 
 
 def file_name(text: str) -> str:
     """The text with all that is not fit for a file name replaced."""
     return re.sub(r'[^A-Za-z0-9_.-]+', '_', text)
-
-
-def _value(text: str) -> Any:
-    value = load_yaml(text)
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

@@ -1,0 +1,66 @@
+"""What the commands of the comparison print: why cells failed, names, interruptions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from mile_learner.bench import cli
+from mile_learner.bench.humans import GATES
+from mile_learner.bench.suites import REFERENCES, SUITES
+from mile_learner.bench.tasks import TASKS
+from mile_learner.methods import METHODS
+
+
+def _arguments(*arguments: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='mile bench')
+    cli.add_arguments(parser)
+    return parser.parse_args(list(map(str, arguments)))
+
+
+def test_failed_cells_say_why_at_the_end(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import TINY
+
+    def breaks(*_: object, **__: object) -> None:
+        msg = 'broken on purpose'
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    for name in ('iwr', 'sirius'):
+        monkeypatch.setattr(type(METHODS[name]), 'fit', breaks)
+    chosen = {'chosen': {toy_task: {'iwr': {'learning_rate': 1e-3}}}}
+    (tmp_path / 'chosen.json').write_text(json.dumps(chosen))
+    run = ('run', 'single', '--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr', 'sirius', '--seeds', 1, '--workers', 1)
+    assert cli.main(_arguments(*run, '--out', tmp_path / 'out', '--tuned', tmp_path)) == 1
+    printed = capsys.readouterr()
+    first, reason, where = printed.out.splitlines()
+    assert first == f'2 of 4 cells are whole in {tmp_path / "out"}'
+    assert reason == f'2 failed: RuntimeError: broken on purpose (single-{toy_task}-as_published-iwr-d0-s0, ...)'
+    assert str(tmp_path / 'out' / 'failed') in where
+    assert f'mile bench run: sirius on {toy_task}: not tuned in {tmp_path}; trains with its own learning rate\n' in printed.err
+
+
+@pytest.mark.parametrize('command', ['prepare', 'tune', 'run'])
+def test_help_names_what_is_registered(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit, match='0'):
+        _arguments(command, '--help')
+    words = capsys.readouterr().out.replace(',', ' ').split()
+    assert {*SUITES, *TASKS, *GATES, *METHODS} - set(REFERENCES) <= set(words)
+
+
+@pytest.mark.parametrize(('arguments', 'goes_on'), [(('run', 'single', '--out', 'x'), True), (('report', 'x'), False)])
+def test_an_interruption_says_whether_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], goes_on: bool
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, f'_{arguments[0]}', interrupted)
+    assert cli.main(_arguments(*arguments)) == 1
+    end = '; the same command goes on where it was' if goes_on else ''
+    assert capsys.readouterr().err == f'mile bench {arguments[0]}: interrupted{end}\n'
