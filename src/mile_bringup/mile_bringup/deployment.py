@@ -17,6 +17,7 @@ from mile_learner.task import TaskConfig
 ARMS = ('sim', 'xs')
 OPERATORS = ('sim', 'joystick')
 MODES = (DEPLOY, DEMONSTRATE, SHOW)
+LONGEST_NAME = 40
 FIXED = ('task', 'observation', 'encoder', 'rate', 'time_limit', 'seed')
 """Options that a run keeps for its whole life."""
 
@@ -37,6 +38,7 @@ class Deployment(Config):
     observation: str = option('state', doc='what the policy consumes: the state, or arm and camera image', choices=('state', 'pixels'))
     encoder: str = option('efficientnet_lite0', doc='encoder of the camera image, with observation pixels', choices=tuple(ENCODERS))
     operator: str = option('sim', doc='who presses the pad: a simulated person, or you', choices=OPERATORS)
+    operator_name: str = option('', doc='name or pseudonym of who holds the pad, recorded with every episode; empty: unnamed')
     pad: str = option('ps3', doc='pad: a name (config/pad_NAME.yaml) or the path of a YAML file')
     learner: str = option(
         '',
@@ -53,6 +55,7 @@ class Deployment(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_operator_name(self.operator_name)
         if self.fake_hardware and self.arm != 'xs':
             msg = f"fake_hardware: got arm {self.arm!r}, expected 'xs'; only its motors have a fake"
             raise ConfigError(msg)
@@ -125,6 +128,17 @@ class Deployment(Config):
                 task, rate_hz=self.rate, step_size_m=task.step_size_m * scale, gripper_step_m=task.gripper_step_m * scale
             )
         return dataclasses.replace(task, time_limit_s=self.time_limit) if self.time_limit else task
+
+
+def check_operator_name(name: str) -> None:
+    """Whether a name can be told apart wherever it is written down: on a command line, in YAML, in a bag's metadata; empty is one, too.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if name and not (name[0].isalpha() and name.isprintable() and name == name.strip() and len(name) <= LONGEST_NAME):
+        msg = f'operator_name: got {name[:80]!r}, expected a letter first, no space at the end, and {LONGEST_NAME} characters at most'
+        raise ConfigError(msg)
 
 
 def config_dir() -> Path:

@@ -85,6 +85,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         'episodes': deployment.episodes,
         'seed': deployment.seed,
         'operator': deployment.operator,
+        'operator_name': deployment.operator_name,
         'wait_for_start': deployment.operator == 'joystick',
         **_learner(deployment),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mile_bringup.deployment import config_dir
+from mile_bringup.deployment import check_operator_name, config_dir
 from mile_learner.config import Config, option
 from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW, Run
 from mile_learner.task import TaskConfig
@@ -23,6 +23,7 @@ class SessionConfig(Config):
     episodes: int = option(doc='episodes per iteration, or to demonstrate or show', ge=1)
     seed: int = option(0, doc='of the start states', ge=0)
     operator: str = option('sim', doc='who presses the pad; goes into the bags')
+    operator_name: str = option('', doc='name of who holds the pad, empty if nobody said; goes into the bags')
     speed: float = option(1.0, doc='times real time; goes into the bags', gt=0.0)
     wait_for_start: bool = option(False, doc="an episode waits for the pad's start button")
     method: str = option('mile', doc='what trains')
@@ -31,12 +32,17 @@ class SessionConfig(Config):
     reply_timeout_s: float = option(60.0, doc='how long a service may take to answer [s]', gt=0.0)
     training_silence_s: float = option(60.0, doc='how long the learner may say nothing while it trains [s]', gt=0.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_operator_name(self.operator_name)
+
 
 def bag_metadata(config: SessionConfig, task: TaskConfig, run: Run) -> dict[str, Any]:
     """What every bag of a session says about itself."""
     return {
         'task': task.name,
         'operator': config.operator,
+        'operator_name': config.operator_name,
         'configuration': {
             'task': task.to_mapping(),
             'teleop': ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping(),

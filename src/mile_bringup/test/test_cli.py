@@ -48,6 +48,7 @@ def exit_code(arguments: list[str]) -> int:
         (['policies', 'nowhere'], 'is not a run folder (no run.yaml)'),
         (['inspect', 'nowhere'], 'is not a whole bag'),
         (['calibrate', '.'], 'is not a run folder (no run.yaml)'),
+        (['deploy', '--operator-name', '7'], "operator_name: got '7', expected a letter first"),
     ],
     ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
 )

@@ -35,11 +35,12 @@ def test_one_node_presses_the_pad_and_every_node_is_named_once(operator: str) ->
 
 
 def test_what_the_user_chose_reaches_the_nodes() -> None:
-    deployment = Deployment(operator='joystick', speed=4.0, seed=5, iterations=2, episodes=7, namespace='left')
+    deployment = Deployment(operator='joystick', operator_name='anna', speed=4.0, seed=5, iterations=2, episodes=7, namespace='left')
     nodes = {node.name: node for node in graph.nodes(deployment, RUN)}
     assert nodes['sim_node'].parameters['speed'] == nodes['teleop_node'].parameters['speed'] == 4.0
     session = nodes['session_node'].parameters
     assert (session['run_dir'], session['iterations'], session['episodes'], session['seed']) == (str(RUN), 2, 7, 5)
+    assert (session['operator'], session['operator_name']) == ('joystick', 'anna')
     assert session['wait_for_start'] is True, 'a person starts every episode with the pad'
     assert {node.namespace for node in nodes.values()} == {'left'}
     assert nodes['teleop_node'].parameters['pad_file'] == nodes['pad_node'].parameters['pad_file']

@@ -28,6 +28,8 @@ from mile_learner.step import Gate, Mode, Source, Step
 
 STEP_TYPE = 'mile_msgs/msg/Step'
 METADATA_FILE = 'metadata.yaml'
+UNNAMED = 'unnamed'
+"""Who held the pad in an episode that does not say it."""
 DAMAGE = (
     ReaderError,
     SerdeError,
@@ -65,6 +67,11 @@ class EpisodeRecord:
     def outcome(self) -> str:
         """success, failure, timeout, discarded or aborted; empty if the bag does not say."""
         return str(self.metadata.get('outcome', ''))
+
+    @property
+    def operator_name(self) -> str:
+        """The person who held the pad; UNNAMED if the bag does not say. (`operator` is what pressed it: sim, joystick, imported.)"""
+        return str(self.metadata.get('operator_name') or UNNAMED)
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """One field of every step as an array, (T,) or (T, width)."""
