@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from mile_learner.bags import EpisodeRecord
+from mile_learner.bags import EpisodeRecord, read_episode
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
 from mile_learner.methods.base import InterventionData
@@ -59,6 +60,26 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
         demonstration=np.full(count, demonstration),
     )
     return data.take(commanded)
+
+
+def recorded(
+    episodes: Iterable[tuple[int, Path]], layout: tuple[str, ...], *, with_salvaged: bool = False
+) -> list[tuple[int, EpisodeRecord]]:
+    """The bags of (iteration, path), read, for a policy that consumes observations of this layout.
+
+    Raises:
+        LearnerError: a bag that cannot be read, is not whole and not asked for, or has another layout.
+    """
+    records = [(iteration, read_episode(path)) for iteration, path in episodes]
+    for _, record in records:
+        if not with_salvaged and (record.metadata.get('salvaged') or record.metadata.get('torn')):
+            msg = f'{record.path}: is not whole; move it out of the run, or train on it: `mile train --with-salvaged`'
+            raise LearnerError(msg)
+        found = tuple(record.metadata.get('observation_layout', ()))
+        if found != layout:
+            msg = f'{record.path}: observation layout is {found}, the policy consumes {layout}'
+            raise LearnerError(msg)
+    return records
 
 
 def run_data(episodes: Sequence[tuple[int, EpisodeRecord]], history: int) -> InterventionData:

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mile_learner.bags import content_hash, read_episode
+from mile_learner.bags import content_hash
 from mile_learner.bundle import Bundle, Manifest, now
-from mile_learner.dataset import run_data
-from mile_learner.errors import LearnerError
+from mile_learner.dataset import recorded, run_data
 from mile_learner.guards import data_warnings, model_warnings
 from mile_learner.learner_config import method_config
 from mile_learner.methods import METHODS
@@ -56,15 +55,7 @@ def train(
     config = method_config(method, start.manifest.task, overrides or {})
     salvaged = run.salvaged() if with_salvaged else []
     episodes = sorted([*((iteration, path) for (iteration, _), path in run.episodes().items()), *salvaged])
-    records = [(iteration, read_episode(path)) for iteration, path in episodes]
-    for _, record in records:
-        if not with_salvaged and (record.metadata.get('salvaged') or record.metadata.get('torn')):
-            msg = f'{record.path}: is not whole; move it out of the run, or ask for salvaged episodes to be trained on (--with-salvaged)'
-            raise LearnerError(msg)
-        layout = tuple(record.metadata.get('observation_layout', ()))
-        if layout != start.manifest.observation_layout:
-            msg = f'{record.path}: observation layout is {layout}, the policy consumes {start.manifest.observation_layout}'
-            raise LearnerError(msg)
+    records = recorded(episodes, start.manifest.observation_layout, with_salvaged=with_salvaged)
     data = run_data(records, start.manifest.history)
     version = run.next_version()
     training_seed = version_seed(run, version, seed)
