@@ -1,7 +1,7 @@
 """c and σ of the intervention model from logged data: a probit regression of ν on the discrepancy M.
 
 c and σ carry the scale of a policy's log-probabilities, so values fitted to one policy class say nothing about another: they are fitted, by
-maximum likelihood of p(ν=1|s) = E_q[Φ((M/2 − q/2 − c)/σ)], with intervals from the curvature of the likelihood.
+maximum likelihood of p(ν=1|s) = E_q[Φ((M/2 − q/2 − c)/σ)] (Korkmaz & Bıyık 2025, Eq. 2, in the closed form of `intervention`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize
+from scipy.stats import t
 from torch import Tensor
 
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import discrepancy, log_intervention_probability
+from mile_learner.intervention import discrepancy, laguerre, log_intervention_probability
 from mile_learner.network import Policy
 from mile_learner.policy import GaussianPolicy
 from mile_learner.step import Array
@@ -24,6 +26,9 @@ SIGMA_RANGE = (1.0, 1000.0)
 C_RANGE = (-100.0, 1000.0)
 _Z95 = 1.959964
 _NODES = 16
+_AT_BOUND = 1e-4
+_CERTAIN = 8.0
+"""So far past its threshold an intervention is certain, in units of sigma."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,11 @@ class Calibration:
         c: cost of intervening [nats].
         sigma: scale of the CDF [nats].
         c_interval: 95 % interval; infinite where the data do not determine c.
-        sigma_interval: 95 % interval; infinite where the data do not determine σ.
+        sigma_interval: 95 % interval; (0, inf) where the data do not determine σ.
         log_loss: mean −ln p of the observed ν [nats].
         rate_loss: the same of the best constant probability: what M has to beat.
         steps: number of steps.
+        episodes: number of episodes that they are from; 1 if that was not said.
         rate: observed fraction of ν = 1.
     """
 
@@ -48,7 +54,13 @@ class Calibration:
     log_loss: float
     rate_loss: float
     steps: int
+    episodes: int
     rate: float
+
+    @property
+    def determined(self) -> bool:
+        """Whether the data determine both."""
+        return bool(np.isfinite([*self.c_interval, *self.sigma_interval]).all())
 
 
 def noted_discrepancy(policy: Policy, stacked: Array, robot_action: Array) -> Tensor:
@@ -68,8 +80,23 @@ def noted_discrepancy(policy: Policy, stacked: Array, robot_action: Array) -> Te
         return discrepancy(mean, log_std, noted, torch.full_like(noted, policy.architecture.log_std_min))
 
 
-def calibrate(m: Tensor, intervening: Tensor, dim: int) -> Calibration:
+def calibrate(m: Tensor, intervening: Tensor, dim: int, *, episode: Tensor | None = None) -> Calibration:
     """Fit c and σ to discrepancies (N,) and ν (N,).
+
+    The 95 % intervals, of c and of ln σ, are those of the curvature of the likelihood, in which every step counts as independent; or, where
+    they are wider, those of the scatter between episodes (the sandwich of Liang & Zeger 1986, with Student's t), because the steps
+    of an episode are alike. The data do not determine
+
+    * σ, where it lies at an end of SIGMA_RANGE, or is known to no better than a factor of e, so that 1/σ cannot be told from zero;
+    * c, where they do not determine σ, with which it grows, but for a threshold: where σ lies at its lower end and is less likely, by the
+      likelihood ratio, to be e times that, the interval of c is the one that belongs to the lower end;
+    * c, where it or its interval reaches out of C_RANGE.
+
+    Args:
+        m: discrepancies M(s), (N,).
+        intervening: ν, (N,) bool.
+        dim: number of action dimensions d.
+        episode: number of the episode of each step, (N,); None: all steps are from one.
 
     Raises:
         LearnerError: only one class of ν, or discrepancies that are not finite.
@@ -83,13 +110,14 @@ def calibrate(m: Tensor, intervening: Tensor, dim: int) -> Calibration:
         raise LearnerError(msg)
     m = m.detach().double()
 
-    def loss(parameters: Tensor) -> Tensor:
-        log_p, log_not_p = log_intervention_probability(m, dim, parameters[0], parameters[1].exp(), _NODES)
-        return -torch.where(intervening, log_p, log_not_p).mean()
+    def losses(parameters: Tensor) -> Tensor:
+        c, log_sigma = parameters.unsqueeze(-1).unbind()
+        log_p, log_not_p = log_intervention_probability(m, dim, c, log_sigma.exp(), _NODES)
+        return -torch.where(intervening, log_p, log_not_p)
 
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
         parameters = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-        value = loss(parameters)
+        value = losses(parameters).mean()
         (gradient,) = torch.autograd.grad(value, parameters)
         return value.item(), gradient.numpy()
 
@@ -99,24 +127,65 @@ def calibrate(m: Tensor, intervening: Tensor, dim: int) -> Calibration:
     low, high = np.array(bounds).T
     fits = [minimize(value_and_gradient, np.clip(x, low, high), jac=True, bounds=bounds) for x in starts]
     best = min(fits, key=lambda fit: fit.fun)
-    hessian = torch.autograd.functional.hessian(loss, torch.tensor(best.x, dtype=torch.float64)) * len(m)
-    c_error, log_sigma_error = _standard_errors(hessian.numpy())
+    inside = (best.x > low + _AT_BOUND) & (best.x < high - _AT_BOUND)
+    threshold = False
+    if best.x[1] <= low[1] + _AT_BOUND:
+        wider = minimize(value_and_gradient, (best.x[0], low[1] + 1), jac=True, bounds=[C_RANGE, (low[1] + 1, low[1] + 1)])
+        threshold = 2 * len(m) * (wider.fun - best.fun) > _Z95**2
+    free = np.array([inside[0] and (inside[1] or threshold), inside.all()])
+    found = torch.tensor(best.x, dtype=torch.float64)
+    information = torch.autograd.functional.hessian(lambda parameters: losses(parameters).sum(), found)
+    own = found.unsqueeze(-1).expand(2, len(m)).clone().requires_grad_()  # every step has parameters of its own, and so a score
+    (scores,) = torch.autograd.grad(losses(own).sum(), own)
+    numbers = torch.zeros(len(m), dtype=torch.long) if episode is None else torch.unique(episode, return_inverse=True)[1]
+    by_episode = torch.zeros((int(numbers.max()) + 1, 2), dtype=torch.float64).index_add(0, numbers, scores.T)
+    c_width, log_sigma_width = _half_widths(free, information.numpy(), by_episode.numpy())
+    if best.x[0] - c_width < low[0] or best.x[0] + c_width > high[0]:
+        c_width = np.inf
     c, sigma = float(best.x[0]), float(np.exp(best.x[1]))
     return Calibration(
         c=c,
         sigma=sigma,
-        c_interval=(c - _Z95 * c_error, c + _Z95 * c_error),
-        sigma_interval=(sigma * float(np.exp(-_Z95 * log_sigma_error)), sigma * float(np.exp(_Z95 * log_sigma_error))),
+        c_interval=(c - c_width, c + c_width),
+        sigma_interval=(sigma * float(np.exp(-log_sigma_width)), sigma * float(np.exp(log_sigma_width))),
         log_loss=float(best.fun),
         rate_loss=float(-(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))),
         steps=len(m),
+        episodes=len(by_episode),
         rate=rate,
     )
 
 
-def _standard_errors(hessian: np.ndarray) -> tuple[float, float]:
-    """Square roots of the inverse Hessian's diagonal; infinite where the likelihood is flat."""
-    if np.linalg.eigvalsh(hessian).min() <= 1e-8:
-        return float('inf'), float('inf')
-    c, log_sigma = np.sqrt(np.diag(np.linalg.inv(hessian)))
-    return float(c), float(log_sigma)
+def cost_for_rate(m: Tensor, dim: int, sigma: float, rate: float) -> float:
+    """The c [nats] with which the mean of p(ν=1|s) over steps of discrepancies m (N,) is `rate`, which lies in (0, 1)."""
+    m = m.detach().double()
+    margin = _CERTAIN * sigma
+    least = float(m.min()) / 2 - float(laguerre(_NODES, dim)[0].max()) - margin
+
+    def excess(c: float) -> float:
+        return log_intervention_probability(m, dim, c, sigma, _NODES)[0].exp().mean().item() - rate
+
+    return float(brentq(excess, least, float(m.max()) / 2 + margin, xtol=1e-6))
+
+
+def _half_widths(free: NDArray[np.bool_], information: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Half-widths of the intervals of c and ln σ; infinite where the data do not determine them.
+
+    Args:
+        free: which of the two are not held by a bound, (2,).
+        information: second derivatives of the negative log-likelihood, (2, 2).
+        scores: its gradient by episode, (episodes, 2).
+    """
+    widths = np.full(2, np.inf)
+    matrix = information[np.ix_(free, free)]
+    if not free.any() or np.linalg.eigvalsh(matrix).min() <= 0:
+        return np.inf, np.inf
+    covariance = np.linalg.inv(matrix)
+    widths[free] = _Z95 * np.sqrt(np.diag(covariance))
+    episodes = len(scores)
+    if episodes > 1:
+        scatter = np.square(scores[:, free] @ covariance).sum(axis=0) * episodes / (episodes - 1)
+        widths[free] = np.maximum(widths[free], t.ppf(0.975, episodes - 1) * np.sqrt(scatter))
+    if free[1] and widths[1] >= 1:
+        return np.inf, np.inf
+    return float(widths[0]), float(widths[1])
