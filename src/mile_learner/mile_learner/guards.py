@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mile_learner.bundle import Bundle
+from mile_learner.calibrate import Calibration
 from mile_learner.categorical import Categorical, CategoricalPolicy
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import probability_floor
@@ -39,12 +41,9 @@ def data_warnings(data: InterventionData, start: Bundle, *, target_rate: float |
             f'one class: all {len(data)} steps have nu = {int(rate)}; the intervention loss cannot tell when a human intervenes'
         )
     if target_rate is not None or 0 < rate < 1:
-        floor, wanted = _floor(start), rate if target_rate is None else target_rate
-        if floor > wanted:
-            warnings.append(
-                f'floor: with c = {start.manifest.c:.3g} and sigma = {start.manifest.sigma:.3g} the model predicts at least {floor:.2f} '
-                f'interventions per step, but {wanted:.2f} {"were seen" if target_rate is None else "are wanted"}; fit c and sigma'
-            )
+        said = 'were seen; fit c and sigma: `mile calibrate`' if target_rate is None else 'are wanted; fit c and sigma'
+        wanted = rate if target_rate is None else target_rate
+        warnings += floor_warnings(_floor(start), start.manifest.c, start.manifest.sigma, wanted, said)
     return warnings
 
 
@@ -56,6 +55,26 @@ def _floor(start: Bundle) -> float:
     if isinstance(start.mental_model, CategoricalPolicy):
         return float(torch.special.ndtr(torch.tensor(-c / sigma)))
     return 0.0
+
+
+def floor_warnings(floor: float, c: float, sigma: float, rate: float, said: str) -> list[str]:
+    """Whether p(nu=1|s) lies above `rate` even where robot and human agree, at `floor`; `said` goes on after the rate."""
+    if floor <= rate:
+        return []
+    return [
+        f'floor: with c = {c:.3g} and sigma = {sigma:.3g} the model predicts at least {floor:.2f} interventions per step, '
+        f'but {rate:.2f} {said}'
+    ]
+
+
+def calibration_warnings(fit: Calibration) -> list[str]:
+    """Why the data do not determine c and sigma, if they do not."""
+    if fit.determined:
+        return []
+    data = f'{fit.steps} steps (episodes: {fit.episodes})'
+    if np.isfinite(fit.c_interval).all():
+        return [f'threshold: takeovers follow a threshold on M so sharply that {data} say no more of sigma than that it is small']
+    return [f'not determined: in {data} M hardly tells when the human intervenes, or each episode says something else; record more']
 
 
 def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
