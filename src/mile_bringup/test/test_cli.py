@@ -48,6 +48,8 @@ def exit_code(arguments: list[str]) -> int:
         (['policies', 'nowhere'], 'is not a run folder (no run.yaml)'),
         (['inspect', 'nowhere'], 'is not a whole bag'),
         (['calibrate', '.'], 'is not a run folder (no run.yaml)'),
+        (['calibrate', '.', '--rate', '1'], "argument --rate: got '1', expected a number from 0.001 to 0.999"),
+        (['calibrate', '.', '--mental-model', 'none'], "argument --mental-model: invalid choice: 'none'"),
         (['deploy', '--operator-name', '7'], "operator_name: got '7', expected a letter first"),
     ],
     ids=lambda value: ' '.join(value) if isinstance(value, list) else '',

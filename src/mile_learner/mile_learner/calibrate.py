@@ -16,10 +16,7 @@ from scipy.stats import t
 from torch import Tensor
 
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import discrepancy, laguerre, log_intervention_probability
-from mile_learner.network import Policy
-from mile_learner.policy import GaussianPolicy
-from mile_learner.step import Array
+from mile_learner.intervention import laguerre, log_intervention_probability
 
 SIGMA_RANGE = (1.0, 1000.0)
 """[nats]; below it the quadrature is not exact, and the fit to data that a threshold separates would run to zero."""
@@ -61,23 +58,6 @@ class Calibration:
     def determined(self) -> bool:
         """Whether the data determine both."""
         return bool(np.isfinite([*self.c_interval, *self.sigma_interval]).all())
-
-
-def noted_discrepancy(policy: Policy, stacked: Array, robot_action: Array) -> Tensor:
-    """M of every step (N,): `policy` is the human's, and the robot action noted at the step (N, d) is what the human expected.
-
-    Give the newest policy: it was trained on what the human did. The policy that flew is what the human expected, and so tells nothing.
-
-    Raises:
-        LearnerError: the policy is not Gaussian; M is defined for those alone.
-    """
-    if not isinstance(policy, GaussianPolicy):
-        msg = f'calibration: got a {policy.distribution} policy, expected a gaussian one; the discrepancy M is defined for that class alone'
-        raise LearnerError(msg)
-    noted = torch.as_tensor(robot_action, dtype=torch.float32)
-    with torch.no_grad():
-        mean, log_std = policy(torch.as_tensor(stacked, dtype=torch.float32))
-        return discrepancy(mean, log_std, noted, torch.full_like(noted, policy.architecture.log_std_min))
 
 
 def calibrate(m: Tensor, intervening: Tensor, dim: int, *, episode: Tensor | None = None) -> Calibration:

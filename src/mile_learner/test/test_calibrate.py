@@ -9,10 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mile_learner.calibrate import C_RANGE, calibrate, cost_for_rate, noted_discrepancy
+from mile_learner.calibrate import C_RANGE, calibrate, cost_for_rate
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import log_intervention_probability
-from mile_learner.policy import Architecture, GaussianPolicy
 
 
 def simulate(c: float, sigma: float, steps: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,16 +121,3 @@ def test_one_class_is_refused(value: bool) -> None:
 def test_damaged_discrepancies_are_refused() -> None:
     with pytest.raises(LearnerError, match='non-finite'):
         calibrate(torch.tensor([1.0, torch.inf]), torch.tensor([True, False]), dim=4)
-
-
-def test_the_noted_discrepancy_grows_with_the_distance_from_what_the_human_would_do() -> None:
-    torch.manual_seed(0)
-    policy = GaussianPolicy(Architecture(input_dim=3, action_dim=2, hidden=(4,)))
-    states = torch.randn(5, 3)
-    with torch.no_grad():
-        mean, log_std = policy(states)
-    narrow = policy.architecture.log_std_min
-    at_rest = ((narrow - log_std) * 2).exp().sum(-1)
-    beside = ((0.1 / log_std.exp()) ** 2).sum(-1)
-    assert torch.allclose(noted_discrepancy(policy, states.numpy(), mean.numpy()), at_rest, rtol=1e-4)
-    assert torch.allclose(noted_discrepancy(policy, states.numpy(), (mean + 0.1).numpy()), at_rest + beside, rtol=1e-4)

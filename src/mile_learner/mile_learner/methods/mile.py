@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from mile_learner.bundle import POLICIES, Bundle
 from mile_learner.calibrate import calibrate
@@ -126,8 +127,12 @@ def initial_mental_model(start: Bundle, config: MileConfig, seed: int) -> Policy
 
 def fitted(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> tuple[float, float]:
     """c and σ that explain best when the human intervened, given the trained models."""
+    calibration = calibrate(discrepancies(policy, mental_model, steps, config), steps.intervening, steps.robot_actions.shape[-1])
+    return calibration.c, calibration.sigma
+
+
+def discrepancies(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> Tensor:
+    """M of every step (B,), without gradient: `policy` is the human's, and what they expect of the robot is `config.mental_model`."""
     with torch.no_grad():
         human = policy(steps.inputs)
-        m = discrepancy(*human, *expected_robot(human, policy, mental_model, steps, config))
-    calibration = calibrate(m, steps.intervening, human.mean.shape[-1])
-    return calibration.c, calibration.sigma
+        return discrepancy(*human, *expected_robot(human, policy, mental_model, steps, config))

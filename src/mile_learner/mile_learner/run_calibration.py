@@ -1,0 +1,182 @@
+"""c and σ of a run: which M a policy version means by them, the steps they are fitted to, and a version that has the fitted ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mile_learner.bundle import Bundle, Manifest, now
+from mile_learner.calibrate import Calibration, calibrate, cost_for_rate
+from mile_learner.dataset import recorded, run_data
+from mile_learner.errors import LearnerError
+from mile_learner.guards import calibration_warnings, floor_warnings
+from mile_learner.intervention import probability_floor
+from mile_learner.methods.mile import discrepancies
+from mile_learner.methods.mile_losses import Batch, MileConfig
+from mile_learner.policy import GaussianPolicy
+from mile_learner.run_folder import Run
+from mile_learner.train import provenance
+
+LEARNED, NOTED = MENTAL_MODELS = ('learned', 'noted')
+"""What the human expects of the robot: the version's own mental model, however it came about, or the robot action noted at each step."""
+METHOD = 'calibrate'
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What c and σ are about; both as in `MileConfig`.
+
+    Attributes:
+        mental_model: against which M is taken, one of MENTAL_MODELS.
+        decisions: 'all', where every step of a takeover counts as ν = 1, or 'onset', where its first alone does.
+    """
+
+    mental_model: str
+    decisions: str
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Meaning | None:
+        """That of a version's own c and σ; None if these are of no use, for it has no mental model, or a classifier in its place."""
+        configuration = bundle.manifest.configuration
+        stated = configuration.get(METHOD)
+        stated = stated if isinstance(stated, Mapping) else configuration
+        noted = stated.get('mental_model') == NOTED
+        if not noted and not isinstance(bundle.mental_model, GaussianPolicy):
+            return None
+        return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
+
+
+@dataclass(frozen=True)
+class LoggedSteps:
+    """N steps to which c and σ can be fitted.
+
+    Attributes:
+        m: the discrepancy M(s), (N,).
+        intervening: ν, (N,).
+        episode: number of the episode, (N,).
+        operators: who held the pad, by number of the episode.
+        dim: number of action dimensions.
+        meaning: what M and ν are.
+    """
+
+    m: Tensor
+    intervening: Tensor
+    episode: Tensor
+    operators: tuple[str, ...]
+    dim: int
+    meaning: Meaning
+
+    def __len__(self) -> int:
+        return len(self.m)
+
+    @property
+    def rate(self) -> float:
+        """Observed fraction of ν = 1."""
+        return self.intervening.double().mean().item()
+
+    def by_operator(self) -> dict[str, LoggedSteps]:
+        """The steps of each operator, by name."""
+        names = np.array(self.operators)
+        rows = {name: torch.from_numpy(names == name)[self.episode] for name in sorted(set(self.operators))}
+        return {
+            name: dataclasses.replace(self, m=self.m[row], intervening=self.intervening[row], episode=self.episode[row])
+            for name, row in rows.items()
+        }
+
+    def floor(self, c: float, sigma: float) -> float:
+        """p(ν=1|s) where robot and human agree: at M = d, where the mental model equals the policy; or, with noted actions, at M = 0."""
+        return probability_floor(self.dim, c, sigma)[self.meaning.mental_model == LEARNED]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came of some steps.
+
+    Attributes:
+        calibration: c and σ.
+        c_for_rate: the c of the wanted rate at that σ [nats]; None where none is wanted.
+        warnings: what is wrong with them, a line each.
+    """
+
+    calibration: Calibration
+    c_for_rate: float | None
+    warnings: tuple[str, ...]
+
+
+def fit(steps: LoggedSteps, wanted: float | None = None) -> Fit:
+    """Fit c and σ, and find the c with which p(ν=1|s) is `wanted` on average over the steps.
+
+    Raises:
+        LearnerError: only one class of ν, or discrepancies that are not finite.
+    """
+    found = calibrate(steps.m, steps.intervening, steps.dim, episode=steps.episode)
+    warnings = calibration_warnings(found) + floor_warnings(
+        steps.floor(found.c, found.sigma), found.c, found.sigma, found.rate, 'were seen'
+    )
+    if wanted is None:
+        return Fit(found, None, tuple(warnings))
+    c = cost_for_rate(steps.m, steps.dim, found.sigma, wanted)
+    said = 'are wanted; no better policy comes below the floor'
+    return Fit(found, c, (*warnings, *floor_warnings(steps.floor(c, found.sigma), c, found.sigma, wanted, said)))
+
+
+def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
+    """Every step of a run that says something about c and σ, M taken with the models of `bundle`.
+
+    `bundle` is best the newest version: its policy was taught by what the human did, for whose it stands.
+
+    Raises:
+        LearnerError: actions are not continuous, there is no mental model where one is needed, or episodes that cannot be used.
+    """
+    if not isinstance(bundle.policy, GaussianPolicy):
+        msg = f'{bundle.manifest.version}: got a {bundle.policy.distribution} policy, expected one of continuous actions; only these have M'
+        raise LearnerError(msg)
+    if meaning.mental_model == LEARNED and not isinstance(bundle.mental_model, GaussianPolicy):
+        got = 'no mental model' if bundle.mental_model is None else f'a {bundle.mental_model.distribution} in the place of a mental model'
+        msg = f'{bundle.manifest.version}: got {got}, expected a policy; take M against the actions that were noted: --mental-model {NOTED}'
+        raise LearnerError(msg)
+    paths = [(iteration, path) for (iteration, _), path in run.episodes().items()]
+    records = recorded(paths, bundle.manifest.observation_layout)
+    data = run_data(records, bundle.manifest.history)
+    steps = Batch.of(data, meaning.decisions)
+    config = MileConfig(mental_model=meaning.mental_model)
+    mental_model = bundle.mental_model if isinstance(bundle.mental_model, GaussianPolicy) else bundle.policy
+    return LoggedSteps(
+        m=discrepancies(bundle.policy, mental_model, steps, config)[steps.decided],
+        intervening=steps.intervening[steps.decided],
+        episode=torch.from_numpy(data.episode)[steps.decided],
+        operators=tuple(record.operator_name for _, record in records),
+        dim=bundle.manifest.architecture.action_dim,
+        meaning=meaning,
+    )
+
+
+def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit) -> Manifest:
+    """Save the models of `bundle` with σ, and c or the c of the wanted rate, as the next version.
+
+    A training takes c and σ from the version that it starts from, the one that flies.
+
+    Raises:
+        LearnerError: the data do not determine c, or the version cannot be written.
+    """
+    found = fit.calibration
+    if not np.isfinite(found.c_interval).all():
+        msg = f'{run.path}: got {found.steps} steps that do not determine c, expected more; nothing was written, record more episodes'
+        raise LearnerError(msg)
+    manifest = dataclasses.replace(
+        bundle.manifest,
+        c=found.c if fit.c_for_rate is None else fit.c_for_rate,
+        sigma=found.sigma,
+        method=METHOD,
+        parent=bundle.manifest.version,
+        configuration={**bundle.manifest.configuration, METHOD: dataclasses.asdict(meaning)},
+        data=provenance(run, run.episodes().values()),
+        metrics={'log_loss': found.log_loss, 'steps': found.steps, 'intervention_rate': found.rate, 'warnings': list(fit.warnings)},
+        created=now(),
+    )
+    return Bundle(bundle.policy, bundle.mental_model, manifest).save(run.version_path(run.next_version()))
