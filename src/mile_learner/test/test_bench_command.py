@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mile_learner.bench import cli
 from mile_learner.bench.humans import GATES
+from mile_learner.bench.results import read_results
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import TASKS
 from mile_learner.methods import METHODS
@@ -64,3 +66,28 @@ def test_an_interruption_says_whether_the_same_command_goes_on(
     assert cli.main(_arguments(*arguments)) == 1
     end = '; the same command goes on where it was' if goes_on else ''
     assert capsys.readouterr().err == f'mile bench {arguments[0]}: interrupted{end}\n'
+
+
+def test_the_command_tunes_and_compares(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import TINY
+
+    def answer(*arguments: str) -> dict[str, Any]:
+        parser = argparse.ArgumentParser()
+        cli.add_arguments(parser)
+        common = ['--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', '1', '--workers', '1', '--json']
+        assert cli.main(parser.parse_args([*arguments, *common])) == 0
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    grid, out = tmp_path / 'grid', tmp_path / 'out'
+    found = answer('tune', 'single', '--out', str(grid), '--rates', '1e-5', '1e-2', '--episodes', '4')
+    assert set(found['scores'][toy_task]['iwr[epochs=2]']) == {'0.00001', '0.01'}
+    ran = answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')
+    assert (ran['failed'], ran['trainings'], ran['warnings']) == ([], 1, {})
+    (used,) = {r['configuration']['learning_rate'] for c in read_results(out) for r in c.of('fit')}
+    assert used == found['chosen'][toy_task]['iwr[epochs=2]']['learning_rate']
+    monkeypatch.setenv('MILE_HOME', str(tmp_path / 'elsewhere'))
+    assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['cells'] == 3
+    assert not (tmp_path / 'elsewhere').exists(), 'cells that are whole need no preparation'

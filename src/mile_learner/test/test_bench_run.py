@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -240,31 +239,6 @@ def test_tuning_tries_the_same_grid_for_every_method_on_seeds_and_states_of_its_
     assert 'iwr learning_rate 0.02' in (out / 'report.md').read_text()
     with pytest.raises(LearnerError, match='expected what `mile bench tune SUITE'):
         tune.chosen_options(tmp_path)
-
-
-def test_the_command_tunes_and_compares(
-    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from bench_toy import TINY
-
-    def answer(*arguments: str) -> dict[str, Any]:
-        parser = argparse.ArgumentParser()
-        cli.add_arguments(parser)
-        common = ['--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', '1', '--workers', '1', '--json']
-        assert cli.main(parser.parse_args([*arguments, *common])) == 0
-        return json.loads(capsys.readouterr().out)
-
-    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
-    grid, out = tmp_path / 'grid', tmp_path / 'out'
-    found = answer('tune', 'single', '--out', str(grid), '--rates', '1e-5', '1e-2', '--episodes', '4')
-    assert set(found['scores'][toy_task]['iwr']) == {'0.00001', '0.01'}
-    ran = answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')
-    assert (ran['failed'], ran['trainings'], ran['warnings']) == ([], 1, {})
-    (used,) = {r['configuration']['learning_rate'] for c in read_results(out) for r in c.of('fit')}
-    assert used == found['chosen'][toy_task]['iwr']['learning_rate']
-    monkeypatch.setenv('MILE_HOME', str(tmp_path / 'elsewhere'))
-    assert answer('run', 'single', '--out', str(out), '--tuned', str(grid), '--episodes', '4')['cells'] == 3
-    assert not (tmp_path / 'elsewhere').exists(), 'cells that are whole need no preparation'
 
 
 @pytest.mark.slow
