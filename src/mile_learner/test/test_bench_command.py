@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mile_learner.bench import cli
-from mile_learner.bench.humans import GATES
+from mile_learner.bench.human_config import GATES
 from mile_learner.bench.results import read_results
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import TASKS
@@ -40,10 +40,11 @@ def test_failed_cells_say_why_at_the_end(
     run = ('run', 'single', '--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr', 'sirius', '--seeds', 1, '--workers', 1)
     assert cli.main(_arguments(*run, '--out', tmp_path / 'out', '--tuned', tmp_path)) == 1
     printed = capsys.readouterr()
-    first, reason, where = printed.out.splitlines()
+    first, reason, where, watched = printed.out.splitlines()
     assert first == f'2 of 4 cells are whole in {tmp_path / "out"}'
     assert reason == f'2 failed: RuntimeError: broken on purpose (single-{toy_task}-as_published-iwr-d0-s0, ...)'
     assert str(tmp_path / 'out' / 'failed') in where
+    assert watched == 'trainings watched: 0; warnings: none'
     assert f'mile bench run: sirius on {toy_task}: not tuned in {tmp_path}; trains with its own learning rate\n' in printed.err
 
 

@@ -12,7 +12,8 @@ def test_a_learner_has_one_colour_in_every_panel_though_not_every_panel_shows_it
     point = {'iteration': 1, 'mean': 0.5, 'low': 0.4, 'high': 0.6}
     shown = {'left': ('mile', 'iwr', 'sirius'), 'right': ('mile', 'sirius')}
     assisted = {'episodes': 0, 'succeeded': 0}
-    tasks = {task: {'assisted': assisted, 'methods': {name: [point] for name in names}} for task, names in shown.items()}
+    shared = {'assisted': assisted, 'metric': 'success'}
+    tasks = {task: {**shared, 'methods': {name: [point] for name in names}} for task, names in shown.items()}
     colours = {}
     for task, names in shown.items():
         axes = Figure().subplots()

@@ -77,14 +77,14 @@ def test_cells_that_do_not_share_their_first_episodes_are_named(out: Path) -> No
 
 def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:
     """`knows_when` ranks iterations, and steps within them wrongly; pooled, that would look like foresight."""
-    happened = {2: [1, 0, 0, 0], 3: [1, 1, 1, 0]}
+    happened = {iteration: [1, 1, 1, 0] if iteration % 2 else [1, 0, 0, 0] for iteration in range(2, 6)}
     told = {
-        'knows_when': {2: [0.1, 0.2, 0.2, 0.2], 3: [0.8, 0.8, 0.8, 0.9]},
-        'knows_which': {2: [0.9, 0.1, 0.1, 0.1], 3: [0.9, 0.9, 0.9, 0.1]},
+        'knows_when': {0: [0.1, 0.2, 0.2, 0.2], 1: [0.8, 0.8, 0.8, 0.9]},
+        'knows_which': {0: [0.9, 0.1, 0.1, 0.1], 1: [0.9, 0.9, 0.9, 0.1]},
     }
     head = {'suite': 'prediction', 'task': 'door', 'human': 'as_published', 'method': 'mile', 'seed': 0, 'demonstrations': 0}
     records = [
-        {'kind': 'prediction', 'iteration': iteration, 'predictor': name, 'p': p[iteration], 'nu': nu}
+        {'kind': 'prediction', 'iteration': iteration, 'predictor': name, 'p': p[iteration % 2], 'nu': nu}
         for iteration, nu in happened.items()
         for name, p in told.items()
     ]
@@ -94,5 +94,5 @@ def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:
     found = make_report(tmp_path)['predictions'][0]['tasks']['door']
     assert found['knows_which']['scores']['average_precision']['mean'] == pytest.approx(1.0)
     assert found['knows_when']['scores']['average_precision']['mean'] == pytest.approx((1 / 4 + 3 / 4) / 2)
-    assert found['knows_when']['steps'] == 8
+    assert found['knows_when']['steps'] == 16
     assert found['knows_when']['scores']['average_precision']['low'] is None, 'one seed has no interval, and JSON no NaN'

@@ -297,7 +297,6 @@ def test_every_suite_names_tasks_humans_and_options_that_exist() -> None:
 
 def test_method_options() -> None:
     assert parse_method('mile[intervention_weight=0.5, std_gradient=true]') == ('mile', {'intervention_weight': 0.5, 'std_gradient': True})
-    assert parse_method('mile[learning_rate=1e-3,variant=as_released]') == ('mile', {'learning_rate': 1e-3, 'variant': 'as_released'})
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,6 @@ def test_a_task_that_breaks_while_it_is_prepared_is_named_with_the_line_that_bro
         raise RuntimeError(msg)
 
     monkeypatch.setattr(PointExpert, '__call__', breaks)
-    accounts, failed = prepare_all([(toy_task, 77)], TINY, gates=['as_published'], workers=1, progress=False)
+    accounts, failed = prepare_all([(toy_task, 77)], TINY, humans=['as_published'], workers=1, progress=False)
     assert accounts == []
     assert failed[toy_task, 77].startswith(f'{toy_task}: RuntimeError: two lines ({__file__}:')
