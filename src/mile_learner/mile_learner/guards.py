@@ -107,7 +107,8 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
             wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
             if wrong > WRONG_SHARE:
                 warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')
-        if isinstance(trained.mental_model, Policy) and nu.any() and trained.manifest.metrics.get('mental_distance'):
+        compared = trained.manifest.metrics.get('mental_distance')  # by J1, with a mental model that is not the policy itself
+        if compared and isinstance(trained.mental_model, Policy) and nu.any():
             human = torch.as_tensor(data.human_action[data.intervening], dtype=torch.float32)
             policy, wanted = mental_distances(trained.policy(inputs[nu]), trained.mental_model(inputs[nu]), human)
             if policy < MENTAL_SHARE * wanted:

@@ -53,7 +53,7 @@ def test_warnings_are_recorded_for_each_training_and_counted(toy_task: str, tmp_
     assert said[methods[2]] == ['mental distance'], 'so few epochs leave the policy where it was'
     assert said[methods[3]] == ['floor', 'mental distance'], 'a hundredth of c asks for more interventions than are wanted'
     trainings, counts = count_warnings(tmp_path)
-    assert warnings_text(trainings, counts) == 'warnings in 4 trainings: mental distance in 2, floor in 1'
+    assert warnings_text(trainings, counts) == 'trainings watched: 4; warnings: mental distance in 2, floor in 1'
 
 
 def test_cells_from_before_there_were_guards_are_read(toy_task: str, tmp_path: Path) -> None:
@@ -63,5 +63,5 @@ def test_cells_from_before_there_were_guards_are_read(toy_task: str, tmp_path: P
         lines = path.read_text().splitlines(keepends=True)
         path.write_text(''.join(line for line in lines if json.loads(line)['kind'] != 'warnings'))
     trainings, counts = count_warnings(tmp_path)
-    assert warnings_text(trainings, counts) == 'warnings in 0 trainings: none'
+    assert warnings_text(trainings, counts) == 'trainings watched: 0; warnings: none'
     assert make_report(tmp_path)['comparisons']

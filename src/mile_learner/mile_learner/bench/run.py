@@ -1,7 +1,7 @@
 """Preparing and running the cells of a comparison; what was killed resumes by starting it again.
 
 DIR/run.json              the options; a comparison cannot be resumed with others
-DIR/cells/<cell>.jsonl    one whole cell: its episodes, a record a line
+DIR/cells/<cell>.jsonl    one whole cell: its episodes, its trainings, what the guards say of these; a record a line
 DIR/cells/.<cell>.part    a cell that is being run on this machine
 DIR/failed/<cell>.txt     why a cell failed; it is tried again when the comparison is resumed
 """

@@ -39,4 +39,4 @@ def count_warnings(out: Path) -> tuple[int, dict[str, int]]:
 
 def warnings_text(trainings: int, counts: dict[str, int]) -> str:
     """One line."""
-    return f'warnings in {trainings} trainings: {", ".join(f"{name} in {count}" for name, count in counts.items()) or "none"}'
+    return f'trainings watched: {trainings}; warnings: {", ".join(f"{name} in {count}" for name, count in counts.items()) or "none"}'
