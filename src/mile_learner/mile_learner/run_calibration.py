@@ -134,7 +134,7 @@ def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
         LearnerError: actions are not continuous, there is no mental model where one is needed, or episodes that cannot be used.
     """
     if not isinstance(bundle.policy, GaussianPolicy):
-        msg = f'{bundle.manifest.version}: got a {bundle.policy.distribution} policy, expected a gaussian one; only for that class is there a closed form of M'
+        msg = f'{bundle.manifest.version}: got a {bundle.policy.distribution} policy, expected gaussian; these alone have M'
         raise LearnerError(msg)
     if meaning.mental_model == LEARNED and not isinstance(bundle.mental_model, GaussianPolicy):
         got = 'no mental model' if bundle.mental_model is None else f'a {bundle.mental_model.distribution} in the place of a mental model'
