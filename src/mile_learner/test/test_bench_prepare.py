@@ -24,6 +24,7 @@ from mile_learner.bench.prepare import humans_for, prepare, prepared_path
 from mile_learner.bench.sac_expert import Sac, SacConfig
 from mile_learner.bench.suites import Cell
 from mile_learner.bench.tasks import InitialRecipe, source_digest
+from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig
 
@@ -228,3 +229,10 @@ def test_an_interrupted_preparation_goes_on(toy_task: str, tmp_path: Path, monke
     prepare(toy_task, 0, TINY, note=notes.append)
     assert made.stat().st_mtime_ns == before
     assert not any(note.startswith('initial') for note in notes)
+
+
+@pytest.mark.parametrize('content', ['', '{', '[]', '{"humans": 3}', '{"humans": {}'])
+def test_a_damaged_account_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / 'account.json').write_text(content)
+    with pytest.raises(LearnerError, match='is no account of a preparation'):
+        bench_prepare.is_whole(tmp_path, ['delayed'])

@@ -1,11 +1,14 @@
-"""The account of a preparation for people: how each part was made, and how that differs from the paper."""
+"""The account of a preparation, read back and written for people: how each part was made, and how that differs from the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mile_learner.bench.calibration import TOLERANCE
+from mile_learner.errors import LearnerError
+from mile_learner.plain_text import load_json
 
 _NUMBERS = ('dial', 'c', 'sigma', 'floor', 'wanted', 'rate', 'success')
 _QUICK = '**Made with --quick: fewer demonstrations, epochs and pilots, to see that everything works.**'
@@ -58,3 +61,17 @@ def missed_rates(account: Mapping[str, Any]) -> str:
         f'{human} {dial["rate"]:.2f} (wanted {dial["wanted"]:.2f})' for human, dial in account['humans'].items() if not dial['reached']
     ]
     return f'wanted rate of interventions missed on the pilots by more than {TOLERANCE}: {", ".join(missed)}' if missed else ''
+
+
+def read_account(path: Path) -> dict[str, Any]:
+    """What account.json holds.
+
+    Raises:
+        LearnerError: it is damaged.
+    """
+    try:
+        account = load_json(path.read_text(encoding='utf-8'))
+        return {**account, 'humans': dict(account['humans'])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f'{path}: is no account of a preparation ({error}); delete it, and it is made anew of what lies beside it'
+        raise LearnerError(msg) from error

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mile_learner.bench.account import account_text
+from mile_learner.bench.account import account_text, read_account
 from mile_learner.bench.calibration import Dial, HumanParts, calibrate_human, make_human
 from mile_learner.bench.cloning import clone_episodes, cloning_config
 from mile_learner.bench.error_search import ErrorSearch
@@ -103,7 +103,7 @@ def parts_done(folder: Path, task: str, humans: Collection[str]) -> int:
 def is_whole(folder: Path, humans: Collection[str]) -> bool:
     """Whether a preparation lacks none of these humans."""
     path = folder / 'account.json'
-    return path.is_file() and set(humans) <= set(json.loads(path.read_text(encoding='utf-8'))['humans'])
+    return path.is_file() and set(humans) <= set(read_account(path)['humans'])
 
 
 def humans_for(humans: Iterable[str]) -> list[str]:
@@ -253,7 +253,7 @@ class Prepared:
             account['sha256'] = hashes
             write_atomically(self.folder / 'account.md', account_text(account).encode())
             self._write_json(path, account)
-        return dict(json.loads(path.read_text(encoding='utf-8')))
+        return read_account(path)
 
     def _search_initial(self) -> Bundle:
         """Search the size of the teacher's error until its clone succeeds as rarely as wanted."""
