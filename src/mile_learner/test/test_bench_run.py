@@ -16,6 +16,7 @@ import pytest
 
 from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
+from mile_learner.bench.claim import claimed
 from mile_learner.bench.prepare import humans_for, prepare
 from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
@@ -44,7 +45,8 @@ def _cells(task: str, suite: str = 'single', methods: Sequence[str] = ('shift',)
 def _run(out: Path, cells: Sequence[Cell], options: RunOptions = OPTIONS) -> list[str]:
     from bench_toy import TINY
 
-    return run_comparison(out, cells, options, TINY, workers=1, progress=False)
+    with claimed(out, options, TINY):
+        return run_comparison(out, cells, options, TINY, workers=1, progress=False)
 
 
 def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     from mile_learner.bench.claim import claimed
     from mile_learner.bench.home import bench_home, check_writable
     from mile_learner.bench.prepare import humans_for
-    from mile_learner.bench.run import missing_cells, prepare_all, reasons, run_cells
+    from mile_learner.bench.run import missing_cells, prepare_all, reasons, run_comparison
     from mile_learner.bench.suites import NO_HUMAN, cells_of, suite_named
     from mile_learner.bench.training_warnings import count_warnings, warnings_text
     from mile_learner.bench.tune import not_tuned
@@ -209,7 +209,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
             check_writable(bench_home(), 'MILE_HOME')
         unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
         cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
-        failed = run_cells(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
+        failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
     why = reasons(args.out, failed)
     for reason, names in why.items():

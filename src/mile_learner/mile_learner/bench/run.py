@@ -19,7 +19,6 @@ from typing import Any
 from tqdm import tqdm
 
 from mile_learner.bench.cells import Record, RunOptions, run_cell
-from mile_learner.bench.claim import claimed
 from mile_learner.bench.prepare import Note, PrepareConfig, is_whole, parts_done, parts_of, prepare, prepared_path, silent
 from mile_learner.bench.rollouts import start_worker
 from mile_learner.bench.suites import SUITES, Cell, planned_episodes
@@ -110,27 +109,6 @@ def missing_cells(out: Path, cells: Iterable[Cell]) -> list[Cell]:
 
 
 def run_comparison(
-    out: Path,
-    cells: Sequence[Cell],
-    options: RunOptions,
-    preparation: PrepareConfig,
-    *,
-    workers: int,
-    ray: str | None = None,
-    progress: bool = True,
-) -> list[str]:
-    """Claim `out` and run every cell that is not whole there yet; returns the names of those that failed.
-
-    Args: as `run_cells`.
-
-    Raises:
-        LearnerError: as `mile_learner.bench.claim.claimed` and `run_cells`.
-    """
-    with claimed(out, options, preparation):
-        return run_cells(out, cells, options, preparation, workers=workers, ray=ray, progress=progress)
-
-
-def run_cells(
     out: Path,
     cells: Sequence[Cell],
     options: RunOptions,
