@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mile_learner.bench.report import make_report
 
 
-def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50) -> None:
+def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50, **head: Any) -> None:
     """One whole cell whose policy succeeded in so many of ten test episodes, with the same return in each, after one episode of `steps`."""
-    head = {'suite': 'single', 'task': task, 'human': 'as_published', 'method': method, 'seed': seed, 'demonstrations': 0}
+    names = {'suite': 'single', 'task': task, 'human': 'as_published', 'method': method, 'seed': seed, 'demonstrations': 0}
     tests = [
         {'kind': 'test', 'iteration': 1, 'start': k, 'success': k < succeeded, 'return': returned, 'interventions': 0} for k in range(10)
     ]
     first = {'kind': 'collect', 'iteration': 1, 'start': 7, 'success': True, 'return': 1.0, 'steps': steps, 'interventions': 10}
-    lines = [head | {'options': {'quick': False}}, first, *tests]
+    fit = {'kind': 'fit', 'iteration': 1, 'configuration': {'learning_rate': 0.001}}
+    lines = [{**names, 'options': {'quick': False}, **head}, first, fit, *tests]
     (out / 'cells').mkdir(exist_ok=True)
     (out / 'cells' / f'{task}-{method}-{seed}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
 
@@ -73,6 +75,47 @@ def test_cells_that_do_not_share_their_first_episodes_are_named(out: Path) -> No
     assert content['door']['unpaired'] == ['quick of seed 1']
     assert content['lamp']['unpaired'] == []
     assert 'quick of seed 1' in (out / 'report.md').read_text()
+
+
+def test_cells_that_were_prepared_apart_are_named(out: Path) -> None:
+    for seed in range(3):
+        for method, shared in {'mile': 'a', 'quick': 'a' if seed else 'b', 'slow': 'a'}.items():
+            _cell(out, 'door', method, seed, 4, shared=f'{shared}{seed}')
+    content = make_report(out)['comparisons'][0]['tasks']
+    assert content['door']['unpaired'] == ['quick of seed 0'], 'seeds are prepared apart; the other task does not say'
+    assert content['lamp']['unpaired'] == []
+
+
+def test_cells_of_other_code_are_counted(out: Path) -> None:
+    assert 'alike' not in _markdown(out)
+    for seed in range(3):
+        for method in ('mile', 'quick', 'slow'):
+            _cell(out, 'door', method, seed, 4, made_with={'mile_learner': 'new' if seed else 'old', 'cpu': 'AVX2'})
+    text = _markdown(out)
+    assert (
+        '**Not all cells were made alike** (cells with each): mile_learner new (6), old (3), unknown (6); cpu AVX2 (9), unknown (6).'
+        in text
+    )
+
+
+def test_methods_that_were_not_tuned_are_named(out: Path) -> None:
+    assert 'nothing was tuned' in _markdown(out)
+    chosen = json.dumps(
+        {'door': {'mile': {'learning_rate': 0.01}, 'slow': {'learning_rate': 0.01}}, 'lamp': {'mile': {'learning_rate': 0.1}}}
+    )
+    for seed in range(3):
+        for task, methods in {'door': ('mile', 'quick', 'slow'), 'lamp': ('mile', 'quick')}.items():
+            for method in methods:
+                _cell(out, task, method, seed, 4, options={'quick': False, 'chosen': chosen})
+    text = _markdown(out)
+    assert 'nothing was tuned' not in text
+    assert '**Not tuned**, with a learning rate of their own: quick on door, quick on lamp.' in text
+    assert '- door: mile learning_rate 0.01; slow learning_rate 0.01' in text
+
+
+def _markdown(out: Path) -> str:
+    make_report(out)
+    return (out / 'report.md').read_text()
 
 
 def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mile_learner.bench import cli
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 
@@ -24,6 +27,24 @@ def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Ca
     assert not list(tmp_path.iterdir())
     make_bundle().save(tmp_path / 'v000')
     assert Bundle.load(tmp_path / 'v000').manifest.version == 'v000'
+
+
+def test_a_report_for_which_the_disk_has_no_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = {'suite': 'single', 'task': 'door', 'human': 'as_published', 'method': 'mile', 'seed': 0, 'demonstrations': 0}
+    tested = {'kind': 'test', 'iteration': 1, 'success': True, 'return': 0.0}
+    (tmp_path / 'cells').mkdir()
+    (tmp_path / 'cells' / 'a.jsonl').write_text('\n'.join(map(json.dumps, (head | {'options': {'quick': False}}, tested))))
+    parser = argparse.ArgumentParser(prog='mile bench')
+    cli.add_arguments(parser)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        assert cli.main(parser.parse_args(['report', str(tmp_path)])) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mile bench report: got 'File too large' while writing")
+    assert not (tmp_path / 'report.md').exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import numpy as np
 
 from mile_learner.bench.prediction import PREDICTORS, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prepare
+from mile_learner.bench.provenance import made_with
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bench.training_warnings import KIND, training_warnings
@@ -53,7 +54,8 @@ def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: 
     prepared = prepare(cell.task, cell.seed, preparation, humans=humans)
     suite = SUITES[cell.suite]
     tests = prepared.starts[options.starts][: options.test]
-    sink({'kind': 'cell', **dataclasses.asdict(cell), 'prepared': prepared.folder.name, 'options': options.to_mapping()})
+    made_from = {'prepared': prepared.folder.name, 'shared': prepared.shared_digest(), 'made_with': made_with()}
+    sink({'kind': 'cell', **dataclasses.asdict(cell), **made_from, 'options': options.to_mapping()})
     if cell.human == NO_HUMAN:
         for episode in _reference(cell, prepared, tests):
             sink({'kind': 'test', 'iteration': 0, **episode})

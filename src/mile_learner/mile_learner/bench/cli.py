@@ -14,6 +14,8 @@ from mile_learner.bench.cli_help import HelpWithNames
 if TYPE_CHECKING:
     from mile_learner.bench.cells import RunOptions
 
+RESUMABLE = ('prepare', 'tune', 'run')
+_RESUMES = '; the same command goes on where it was'
 Answer = tuple[dict[str, Any], str, int]
 """For --json, for a person, exit code."""
 
@@ -103,13 +105,20 @@ def execute(args: argparse.Namespace) -> Answer:
         LearnerError, ConfigError: bad input, in one line.
         KeyboardInterrupt: it says whether the same command goes on.
     """
+    from mile_learner.errors import LearnerError
+    from mile_learner.files import NO_ROOM
+
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # workers inherit it: their networks are so small that threads only spin
     act = {'prepare': _prepare, 'tune': _tune, 'run': _run, 'report': _report, 'rollouts': _rollouts, 'learner': _learner}
     try:
         return act[args.command](args)
     except KeyboardInterrupt as interruption:
-        resumes = args.command in ('prepare', 'tune', 'run')
-        raise KeyboardInterrupt('interrupted' + '; the same command goes on where it was' * resumes) from interruption
+        raise KeyboardInterrupt('interrupted' + _RESUMES * (args.command in RESUMABLE)) from interruption
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        msg = f'got {error.strerror!r} while writing, expected room for a few megabytes; free the disk, then try again'
+        raise LearnerError(msg + _RESUMES * (args.command in RESUMABLE)) from error
 
 
 def _prepare(args: argparse.Namespace) -> Answer:

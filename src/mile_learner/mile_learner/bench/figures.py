@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from mile_learner.bench.suites import REFERENCES
+from mile_learner.bench.variants import file_name
 from mile_learner.methods import METHODS
 
 mpl.use('Agg')
@@ -29,7 +30,7 @@ def comparisons(entries: Sequence[Report], folder: Path) -> None:
     for entry in entries:
         groups.setdefault((entry['suite'], entry['human']), []).append(entry)
     for (suite, human), group in groups.items():
-        path = folder / f'{suite}-{human}.png'
+        path = folder / f'{file_name(f"{suite}-{human}")}.png'
         tasks = group[0]['tasks']
         if len(group) > 1:
             _panels(group[0], path, functools.partial(_over_demonstrations, group))

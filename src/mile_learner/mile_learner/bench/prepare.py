@@ -255,6 +255,12 @@ class Prepared:
             self._write_json(path, account)
         return read_account(path)
 
+    def shared_digest(self) -> str:
+        """Hash of what all cells of this task and seed share: all but the humans' dials."""
+        hashes = read_account(self.folder / 'account.json')['sha256']
+        shared = sorted((name, digest) for name, digest in hashes.items() if not name.startswith('human_'))
+        return hashlib.sha256(json.dumps(shared).encode()).hexdigest()[:16]
+
     def _search_initial(self) -> Bundle:
         """Search the size of the teacher's error until its clone succeeds as rarely as wanted."""
         recipe = self.task.initial

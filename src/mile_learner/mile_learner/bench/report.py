@@ -14,9 +14,12 @@ import numpy as np
 from mile_learner.bench import figures
 from mile_learner.bench.comparison import comparison_numbers, estimate, reached, verdict
 from mile_learner.bench.prediction import SCORES, reliability, scores
+from mile_learner.bench.provenance import differences_text
 from mile_learner.bench.results import CellResult, Table, read_results, tables
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import check_names
+from mile_learner.bench.tune import has_choice
+from mile_learner.bench.variants import file_name
 from mile_learner.files import write_atomically
 
 Report = dict[str, Any]
@@ -52,13 +55,14 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     ]
     if any(cell.quick for cell in results):
         lines += ['**Made with --quick: few epochs, episodes and pilots, to see that everything works. The numbers mean nothing.**', '']
-    lines += tuning_text({cell.chosen for cell in results})
+    lines += tuning_text(results)
+    lines += differences_text([cell.made_with for cell in results])
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)
             report['predictions'].append(entry)
             lines += prediction_text(entry)
-            figures.prediction(entry, out / 'figures' / f'{table.suite}-{table.human}.png')
+            figures.prediction(entry, out / 'figures' / f'{file_name(f"{table.suite}-{table.human}")}.png')
         else:
             entry = comparison_numbers(table, method)
             report['comparisons'].append(entry)
@@ -72,15 +76,21 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     return report
 
 
-def tuning_text(chosen: Iterable[str]) -> list[str]:
-    """Which options were tuned; `chosen` as in `CellResult`."""
+def tuning_text(results: Iterable[CellResult]) -> list[str]:
+    """Which options were tuned, and for which of the methods with a learning rate none was."""
+    by_choice: dict[str, set[str]] = {}
+    for cell in results:
+        if cell.chosen:
+            rated = any('learning_rate' in fit['configuration'] for fit in cell.of('fit')[:1])
+            own = rated and not has_choice(cell.method, cell.task, cell.chosen)
+            by_choice.setdefault(cell.chosen, set()).update([f'{cell.method} on {cell.task}'] if own else [])
     lines = []
-    for text in sorted(filter(None, chosen)):
+    for text, untuned in sorted(by_choice.items()):
         lines += ['Chosen by `mile bench tune`, from one grid for every method, on seeds and start states of their own:', '']
         for task, methods in json.loads(text).items():
             told = '; '.join(f'{name} {", ".join(f"{key} {value:g}" for key, value in of.items())}' for name, of in methods.items())
             lines += [f'- {task}: {told}']
-        lines.append('')
+        lines += ['', *([f'**Not tuned**, with a learning rate of their own: {", ".join(sorted(untuned))}.', ''] if untuned else [])]
     return lines or [
         'Every method has the learning rate of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.',
         '',
@@ -103,7 +113,8 @@ def comparison_text(entry: Report) -> list[str]:
             helped += f', with a mean return of {form(assisted["mean"])}' if returns else ''
             lines += [f'{helped}; the human acted on {_percent(assisted["rate"])} of the steps.', '']
         if content['unpaired']:
-            lines += [f'**Not paired**, as their first episodes are not those of the other methods: {", ".join(content["unpaired"])}.', '']
+            names = ', '.join(content['unpaired'])
+            lines += [f'**Not paired**, as initial policy or first episodes are not those of the other methods: {names}.', '']
         lines += [
             f'| method | iteration | {content["metric"]} | interventions |' + (' success |' if returns else ''),
             '|---' * (4 + returns) + '|',

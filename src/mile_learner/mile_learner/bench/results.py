@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class CellResult:
         records: all of them, in order.
         quick: made with little effort, to see that it works.
         chosen: options that `mile bench tune` chose, by task and method, as JSON; empty if nothing was tuned.
+        shared: hash of what it shares with all cells of its task and seed, as the initial policy; empty if it does not say.
+        made_with: see `mile_learner.bench.provenance`; empty if it does not say.
     """
 
     suite: str
@@ -41,6 +43,8 @@ class CellResult:
     records: list[dict[str, Any]]
     quick: bool = False
     chosen: str = ''
+    shared: str = ''
+    made_with: dict[str, str] = field(default_factory=dict)
 
     def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
         """The records of a kind, and of an iteration if given."""
@@ -78,7 +82,8 @@ def _read(path: Path) -> CellResult:
         head, *records = [load_json(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
         options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
-        cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'])
+        made = {key: head[key] for key in ('shared', 'made_with') if key in head}
+        cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'], **made)
         _check_whole(cell, options.get('test'))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: is not a whole cell of a comparison ({error}); delete it and resume the comparison'
@@ -161,14 +166,17 @@ class Table:
         return np.asarray((scores - initial) / (expert - initial))
 
     def unpaired(self, task: str) -> list[str]:
-        """Cells whose first episodes, for which all methods fly the initial policy, are not those of most others of their seed."""
+        """Cells of which something that all methods of a seed share is not as in most of them.
+
+        That is what was prepared, and the first episodes, for which all methods fly the initial policy.
+        """
         found = []
         for seed in self.seeds(task):
-            first = {
-                c.method: json.dumps(c.of('collect', 1)) for c in self.cells if (c.task, c.seed) == (task, seed) and c.of('collect', 1)
-            }
-            usual = Counter(first.values()).most_common(1)
-            found += [f'{method} of seed {seed}' for method, episodes in first.items() if episodes != usual[0][0]]
+            cells = [cell for cell in self.cells if (cell.task, cell.seed) == (task, seed)]
+            first = {cell.method: json.dumps(episodes) for cell in cells if (episodes := cell.of('collect', 1))}
+            prepared = {cell.method: cell.shared for cell in cells if cell.shared}
+            odd = {*_unusual(first), *_unusual(prepared)}
+            found += [f'{cell.method} of seed {seed}' for cell in cells if cell.method in odd]
         return found
 
     def spent(self, task: str, method: str, iteration: int, key: str = 'interventions') -> Scores:
@@ -179,6 +187,12 @@ class Table:
     def tested(self, task: str, method: str) -> list[int]:
         """Iterations at which every seed of a method was tested."""
         return self.cells_of(task, method)[0].tested() if self.cells_of(task, method) else []
+
+
+def _unusual(values: Mapping[str, str]) -> list[str]:
+    """The keys of all values but the most frequent one."""
+    usual = Counter(values.values()).most_common(1)
+    return [key for key, value in values.items() if value != usual[0][0]]
 
 
 def tables(results: Sequence[CellResult]) -> list[Table]:

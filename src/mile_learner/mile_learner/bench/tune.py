@@ -15,7 +15,7 @@ import numpy as np
 
 from mile_learner.bench.results import read_results
 from mile_learner.bench.suites import NO_HUMAN, Cell, configured, parse_method, trained
-from mile_learner.bench.tasks import get_task
+from mile_learner.bench.tasks import TASKS, get_task
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 
@@ -107,6 +107,11 @@ def chosen_for(method: str, task: str, chosen: str) -> dict[str, Any]:
     return dict(methods.get(without_rate(method), methods.get(parse_method(method)[0], {})))
 
 
+def has_choice(method: str, task: str, chosen: str) -> bool:
+    """Whether the method's learning rate is one that was chosen for the task, or is said in the method's text."""
+    return 'learning_rate' in parse_method(method)[1] or 'learning_rate' in chosen_for(method, task, chosen)
+
+
 def not_tuned(cells: Iterable[Cell], chosen: str, where: Path) -> list[str]:
     """The methods without a choice, as "METHOD on TASK": they train with their own learning rate.
 
@@ -138,7 +143,7 @@ def not_tuned(cells: Iterable[Cell], chosen: str, where: Path) -> list[str]:
 def _of_task(task: str, chosen: str) -> dict[str, Any] | None:
     """By method; None: the task was not tuned."""
     tasks: dict[str, Any] = json.loads(chosen or '{}')
-    return tasks.get(task, tasks.get(get_task(task).configured_as))
+    return tasks.get(task, tasks.get(get_task(task).configured_as if task in TASKS else task))
 
 
 def _best(rates: Mapping[str, float], config: Any) -> float:
