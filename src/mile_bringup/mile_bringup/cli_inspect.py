@@ -52,7 +52,7 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
 
         progress(iterations, plot)
     data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes]}
-    headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy')
+    headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy', 'operator')
     text = f'{table(*table_rows(iterations))}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
     return _checked(data, text, findings)
 

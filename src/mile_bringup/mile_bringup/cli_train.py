@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.isolation import lock_run
     from mile_learner.run_folder import Run
 
-    of = Run.open(args.run_dir)
+    options, of = _options(args.options), Run.open(args.run_dir)
     lock_run(args.run_dir)
     with tqdm(unit='epoch', desc=args.method) as bar:
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> Report:
             bar.update(epoch - bar.n)
             return True
 
-        manifest = _train(of, args, show)
+        manifest = _train(of, args, options, show)
     if args.promote or list(of.versions()) == [manifest.version]:
         of.promote(manifest.version)
     data = {'run': str(of.path), 'version': manifest.version, 'current': of.current(), 'metrics': dict(manifest.metrics)}
@@ -62,19 +62,24 @@ def run(args: argparse.Namespace) -> Report:
     return Report(finite(data), f'{manifest.version}, from {manifest.parent or "demonstrations"}\n{numbers}{hint}')
 
 
-def _train(of: Run, args: argparse.Namespace, progress: Callable[[int, int, Mapping[str, float]], bool]) -> Manifest:
+def _train(
+    of: Run, args: argparse.Namespace, options: dict[str, Any], progress: Callable[[int, int, Mapping[str, float]], bool]
+) -> Manifest:
     from mile_learner.initial import clone_demonstrations
     from mile_learner.train import train
 
-    options = _options(args.options)
     if args.method == CLONING:
         return clone_demonstrations(of, overrides=options, seed=args.seed, progress=progress)
     return train(of, method=args.method, overrides=options, seed=args.seed, progress=progress, with_salvaged=args.with_salvaged)
 
 
 def _options(texts: list[str]) -> dict[str, Any]:
-    """From 'key=value' to YAML values."""
-    import yaml
+    """From 'key=value' to YAML values.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    from mile_learner.plain_text import load_yaml
 
     options = {}
     for text in texts:
@@ -82,5 +87,9 @@ def _options(texts: list[str]) -> dict[str, Any]:
         if not equals:
             msg = f'--set: got {text!r}, expected KEY=VALUE'
             raise UsageError(msg)
-        options[key] = yaml.safe_load(value)
+        try:
+            options[key] = load_yaml(value)
+        except ValueError as error:
+            msg = f'--set: got {text!r}, expected a plain YAML value after {key}= ({error})'
+            raise UsageError(msg) from error
     return options

@@ -24,6 +24,7 @@ class EpisodeSummary:
         intervention_ratio: share of steps with ν = 1.
         segments: contiguous spans of ν = 1.
         policy_version: that flew.
+        operator_name: who held the pad.
     """
 
     iteration: int
@@ -34,6 +35,7 @@ class EpisodeSummary:
     intervention_ratio: float
     segments: int
     policy_version: str
+    operator_name: str
 
 
 def summarise(record: EpisodeRecord, iteration: int, index: int) -> EpisodeSummary:
@@ -49,6 +51,7 @@ def summarise(record: EpisodeRecord, iteration: int, index: int) -> EpisodeSumma
         intervention_ratio=float(nu.mean()) if len(nu) else 0.0,
         segments=int(np.count_nonzero(np.diff(nu, prepend=False) & nu)),
         policy_version=str(record.metadata.get('policy_version', '')),
+        operator_name=record.operator_name,
     )
 
 

@@ -47,6 +47,7 @@ def exit_code(arguments: list[str]) -> int:
         (['policies', '.', 'promote'], 'expected: promote VERSION'),
         (['policies', 'nowhere'], 'is not a run folder (no run.yaml)'),
         (['inspect', 'nowhere'], 'is not a whole bag'),
+        (['train', '.', '--set', 'epochs=[1'], "--set: got 'epochs=[1'"),
         (['calibrate', '.'], 'is not a run folder (no run.yaml)'),
         (['calibrate', '.', '--rate', '1'], "argument --rate: got '1', expected a number from 0.001 to 0.999"),
         (['calibrate', '.', '--mental-model', 'none'], "argument --mental-model: invalid choice: 'none'"),

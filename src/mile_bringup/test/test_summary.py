@@ -48,7 +48,7 @@ def episode(nu: str, outcome: str = 'success', version: str = 'v000') -> Episode
                 tick_late_ms=0.5,
             )
         )
-    return EpisodeRecord(Path('iter_00/episode_000'), {'outcome': outcome, 'policy_version': version}, tuple(steps))
+    return EpisodeRecord(Path('iter_00/episode_000'), {'outcome': outcome, 'policy_version': version, 'operator_name': 'ada'}, tuple(steps))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,7 @@ def test_segments_are_contiguous_spans(nu: str, ratio: float, segments: int) -> 
     result = summary.summarise(episode(nu), 2, 1)
     assert (result.intervention_ratio, result.segments, result.steps) == (ratio, segments, len(nu))
     assert (result.iteration, result.index, result.outcome, result.policy_version) == (2, 1, 'success', 'v000')
+    assert result.operator_name == 'ada'
     assert result.duration_s == pytest.approx(max(len(nu) - 1, 0) / 10)
 
 

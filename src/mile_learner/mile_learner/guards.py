@@ -89,7 +89,8 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
             msg = f'training: the {name} has non-finite weights, nothing was saved; lower the learning rate'
             raise LearnerError(msg)
     with torch.no_grad():
-        chosen = trained.policy(inputs)
+        parts = [(part, trained.policy(part)) for part in inputs.split(AT_ONCE)]
+        chosen = type(parts[0][1])(*(torch.cat(values) for values in zip(*(of_part for _, of_part in parts), strict=True)))
         if not all(torch.isfinite(values).all() for values in chosen):
             msg = 'training: the policy gives non-finite actions, nothing was saved; lower the learning rate'
             raise LearnerError(msg)
@@ -102,15 +103,14 @@ def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
             if level > high - STD_MARGIN:
                 warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
         if trained.mental_model is not None:
-            parts = [trained.log_intervention_probability(part, trained.policy(part))[0] for part in inputs.split(AT_ONCE)]
-            p = torch.cat(parts).exp()
+            p = torch.cat([trained.log_intervention_probability(part, of_part)[0] for part, of_part in parts]).exp()
             wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
             if wrong > WRONG_SHARE:
                 warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')
         compared = trained.manifest.metrics.get('mental_distance')  # by J1, with a mental model that is not the policy itself
         if compared and isinstance(trained.mental_model, Policy) and nu.any():
             human = torch.as_tensor(data.human_action[data.intervening], dtype=torch.float32)
-            policy, wanted = mental_distances(trained.policy(inputs[nu]), trained.mental_model(inputs[nu]), human)
+            policy, wanted = mental_distances(type(chosen)(*(values[nu] for values in chosen)), trained.mental_model(inputs[nu]), human)
             if policy < MENTAL_SHARE * wanted:
                 warnings.append(
                     f'mental distance: where the human intervened the policy is {policy:.2g} from the mental model, '

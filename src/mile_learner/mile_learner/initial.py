@@ -108,7 +108,8 @@ def warm_start(run: Run, *, seed: int | None = None, progress: Report | None = N
     """
     start = Bundle.load(run.version_path(run.current()))
     size = start.manifest.architecture
-    config, version = WarmStartConfig(hidden=size.hidden, distribution=size.distribution), run.next_version()
+    config = WarmStartConfig(hidden=size.hidden, distribution=size.distribution, components=size.components)
+    version = run.next_version()
     training_seed = version_seed(run, version, seed)
     model, losses = expectation(run, start.manifest, config, training_seed, progress)
     manifest = dataclasses.replace(

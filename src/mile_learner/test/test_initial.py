@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,10 +76,10 @@ def test_the_first_policy_does_what_was_demonstrated_and_failures_teach_nothing(
     assert np.isnan(p), 'nobody has seen it yet'
 
 
-@pytest.mark.parametrize('distribution', ['gaussian', 'mixture'])
-def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, write_episode: Write, distribution: str) -> None:
+@pytest.mark.parametrize('kind', [{'distribution': 'gaussian'}, {'distribution': 'mixture', 'components': 3}])
+def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, write_episode: Write, kind: dict[str, Any]) -> None:
     demonstrate(run, make_step, write_episode, 0)
-    clone_demonstrations(run, overrides={**QUICK, 'distribution': distribution})
+    clone_demonstrations(run, overrides={**QUICK, **kind})
     run.promote('v000')
     for index in range(SHOWN_EPISODES):
         with pytest.raises(LearnerError, match=f'v000 was shown in {index} episodes, expected {SHOWN_EPISODES}'):
@@ -89,6 +90,9 @@ def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, writ
     first, second = Bundle.load(run.version_path('v000')), Bundle.load(run.version_path('v001'))
     for name, weight in first.policy.state_dict().items():
         torch.testing.assert_close(second.policy.state_dict()[name], weight, rtol=0, atol=0)
+    for architecture in (manifest.architecture, manifest.mental_architecture):
+        assert architecture is not None
+        assert kind.items() <= architecture.to_mapping().items()
     assert 0 <= second.act(np.zeros(6, np.float32))[1] <= 1
     run.promote('v001')
     assert next_action(run.state(), 1, 1) == Episode(0, 0), 'demonstrations and showings belong to no iteration'

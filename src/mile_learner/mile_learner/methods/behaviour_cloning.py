@@ -35,6 +35,7 @@ class BehaviourCloningConfig(Config):
     std_floor: float = option(2e-3, doc='floor of the input normaliser [unit of the observation]', gt=0.0)
     hidden: tuple[int, ...] = option((256, 256), doc='widths of the hidden layers', ge=1)
     distribution: str = option('gaussian', doc='class of the policy; continuous actions', choices=('gaussian', 'squashed', 'mixture'))
+    components: int = option(5, doc='Gaussians of distribution mixture', ge=1, le=32)
     log_std_min: float = option(-2.0, doc='floor of the log standard deviation')
     log_std_max: float = option(1.0, doc='ceiling of the log standard deviation')
 
@@ -59,6 +60,7 @@ def clone(
         log_std_min=config.log_std_min,
         log_std_max=config.log_std_max,
         distribution=config.distribution,
+        components=config.components,
     )
     policy = POLICIES[config.distribution](architecture)
     return policy, _fit(policy, inputs, actions, episodes, config, seed=seed, report=report)
