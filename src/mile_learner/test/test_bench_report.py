@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mile_learner.bench import figures
 from mile_learner.bench.report import make_report
 
 
@@ -42,6 +43,17 @@ def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was(out: Path
     rows = [line for line in (out / 'report.md').read_text().splitlines() if line.startswith(('| quick |', '| slow (on door) |'))]
     assert rows[-1].endswith('| ahead | +0.30 [+0.30, +0.30] ahead |  |')
     assert rows[-2].endswith('| behind | +0.20 [+0.20, +0.20] ahead | -0.40 [-0.40, -0.40] behind |')
+
+
+def test_paired_differences_are_drawn_where_they_are_known(out: Path) -> None:
+    columns = figures._difference_columns(make_report(out)['comparisons'])
+    assert {title: set(found) for title, found in columns.items()} == {
+        'all tasks': {'quick'},
+        'door': {'quick', 'slow'},
+        'lamp': {'quick'},
+    }
+    assert columns['lamp']['quick'] == pytest.approx([-0.4] * 3)
+    assert (out / 'figures' / 'single-as_published-paired.png').is_file()
 
 
 def test_such_a_method_can_be_the_one_that_is_compared(out: Path) -> None:

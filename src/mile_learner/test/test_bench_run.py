@@ -153,7 +153,9 @@ def test_iterations_accumulate_and_the_report_follows_from_the_records(own_metho
     with pytest.raises(LearnerError, match="--method: got 'nobody', expected one of mile"):
         make_report(tmp_path, 'nobody')
     assert json.loads((tmp_path / 'report.json').read_text())['comparisons'][0]['human'] == HUMANS[0]
-    assert {path.name for path in (tmp_path / 'figures').iterdir()} == {f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent')}
+    assert {path.name for path in (tmp_path / 'figures').iterdir()} == {
+        f'widowx-{h}{x}.png' for h in HUMANS for x in ('', '-spent', '-paired')
+    }
     next((tmp_path / 'cells').glob(f'*-{HUMANS[0]}-shift-*-s1.jsonl')).unlink()
     assisted = make_report(tmp_path)['comparisons'][0]['tasks'][own_method]['assisted']
     assert assisted['episodes'] == 3 * (len(seeds) - 1), 'a seed that is not whole for every method counts nowhere'

@@ -1,4 +1,7 @@
-"""The figures of a comparison as in the paper: bars (Fig. 3; lying, as names may be long), curves over iterations or demonstrations."""
+"""The figures of a comparison: as in the paper, bars (Fig. 3; lying, as names may be long) or curves over iterations or demonstrations;
+
+and the paired differences that its verdicts are about.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from mile_learner.bench.comparison import verdict
 from mile_learner.bench.suites import REFERENCES
 from mile_learner.bench.variants import file_name
 from mile_learner.methods import METHODS
@@ -21,11 +25,12 @@ mpl.use('Agg')
 Report = dict[str, Any]
 WORTH_A_LINE = 10
 """Episodes with the human's help; where an iteration has one, a seed or two say nothing."""
+_VERDICT_COLOURS = {'ahead': 'C2', 'behind': 'C3', 'undecided': '0.5'}
 _REFERENCE_STYLE = {'no_training': (':', 'initial policy'), 'expert': ('-.', 'expert')}
 
 
 def comparisons(entries: Sequence[Report], folder: Path) -> None:
-    """One figure per suite and human, into `folder`."""
+    """Two figures or three per suite and human, into `folder`."""
     groups: dict[tuple[str, str], list[Report]] = {}
     for entry in entries:
         groups.setdefault((entry['suite'], entry['human']), []).append(entry)
@@ -39,6 +44,7 @@ def comparisons(entries: Sequence[Report], folder: Path) -> None:
             _panels(group[0], path.with_name(f'{path.stem}-spent.png'), functools.partial(_curves, group[0], 'interventions'))
         else:
             _panels(group[0], path, functools.partial(_bars, group[0]))
+        _differences(group, path.with_name(f'{path.stem}-paired.png'))
 
 
 def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None:
@@ -140,6 +146,43 @@ def _over_demonstrations(group: Sequence[Report], axes: Any, task: str) -> None:
         )
     axes.set_xlabel('demonstrations')
     _score_upwards(axes, group[0]['tasks'][task])
+
+
+def _difference_columns(group: Sequence[Report]) -> dict[str, dict[str, list[float]]]:
+    """Mean and interval of what one method is ahead of every other by: over all tasks, and per task and number of demonstrations."""
+    columns: dict[str, dict[str, list[float]]] = {}
+    for entry in group:
+        against, tasks = entry.get('against', {}), [task for task, content in entry['tasks'].items() if content['seeds']]
+        if len(tasks) > 1:
+            columns['all tasks'] = {name: of['paired_difference'] for name, of in against.items() if len(of['tasks']) == len(tasks)}
+        given = f'\n{entry["demonstrations"]} demonstrations' if len(group) > 1 else ''
+        for task in tasks:
+            columns[f'{task}{given}'] = {name: of['tasks'][task] for name, of in against.items() if task in of['tasks']}
+    return {title: found for title, found in columns.items() if found}
+
+
+def _differences(group: Sequence[Report], path: Path) -> None:
+    """A panel per column, a row per method that it has; none where there is nothing to compare."""
+    columns = _difference_columns(group)
+    names = list(dict.fromkeys(itertools.chain(*columns.values())))
+    if not names:
+        return
+    width = 2.6 * len(columns) + 1.5 + 0.08 * max(map(len, names))
+    figure = Figure(figsize=(width, 1.6 + 0.3 * len(names)), layout='constrained')
+    panels = figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, found) in zip(panels, columns.items(), strict=True):
+        for name, (mean, low, high) in found.items():
+            point = {'mean': mean, 'low': low, 'high': high}
+            colour = _VERDICT_COLOURS[verdict(low, high)]
+            axes.errorbar([mean], [names.index(name)], xerr=_errors([point]), color=colour, marker='o', capsize=3)
+        axes.axvline(0.0, color='0.4', linewidth=0.8)
+        axes.set_title(title, fontsize='medium')
+        axes.set_yticks(range(len(names)), names, fontsize='small')
+        axes.set_ylim(len(names) - 0.5, -0.5)
+    compared = next(entry['compared'] for entry in group if 'compared' in entry)
+    figure.supxlabel(f'{compared} minus the other, paired, 95 % interval', fontsize='medium')
+    figure.suptitle(f'{group[0]["suite"]}, human: {group[0]["human"]}')
+    figure.savefig(path, dpi=110)
 
 
 def prediction(entry: Report, path: Path) -> None:
