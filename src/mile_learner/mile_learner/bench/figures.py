@@ -177,6 +177,7 @@ def _differences(group: Sequence[Report], path: Path) -> None:
             axes.errorbar([mean], [names.index(name)], xerr=_errors([point]), color=colour, marker='o', capsize=3)
         axes.axvline(0.0, color='0.4', linewidth=0.8)
         axes.set_title(title, fontsize='medium')
+        axes.xaxis.get_major_locator().set_params(nbins=4)
         axes.set_yticks(range(len(names)), names, fontsize='small')
         axes.set_ylim(len(names) - 0.5, -0.5)
     compared = next(entry['compared'] for entry in group if 'compared' in entry)
