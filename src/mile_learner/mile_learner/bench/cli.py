@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace) -> Answer:
     """Run the command.
 
     Raises:
-        LearnerError, ConfigError: bad input, in one line.
+        LearnerError, ConfigError: bad input, or a full disk, in one line.
         KeyboardInterrupt: it says whether the same command goes on.
     """
     from mile_learner.errors import LearnerError

@@ -1,6 +1,6 @@
-"""The figures of a comparison: as in the paper, bars (Fig. 3; lying, as names may be long) or curves over iterations or demonstrations;
+"""The figures of a comparison: bars or curves as in the paper, and the paired differences that verdicts are about.
 
-and the paired differences that its verdicts are about.
+Bars (Fig. 3) lie, as names may be long; curves are over iterations or demonstrations.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def comparisons(entries: Sequence[Report], folder: Path) -> None:
     for entry in entries:
         groups.setdefault((entry['suite'], entry['human']), []).append(entry)
     for (suite, human), group in groups.items():
-        path = folder / f'{file_name(f"{suite}-{human}")}.png'
+        path = _path(folder, suite, human)
         tasks = group[0]['tasks']
         if len(group) > 1:
             _panels(group[0], path, functools.partial(_over_demonstrations, group))
@@ -45,6 +45,10 @@ def comparisons(entries: Sequence[Report], folder: Path) -> None:
         else:
             _panels(group[0], path, functools.partial(_bars, group[0]))
         _differences(group, path.with_name(f'{path.stem}-paired.png'))
+
+
+def _path(folder: Path, suite: str, human: str) -> Path:
+    return folder / f'{file_name(f"{suite}-{human}")}.png'
 
 
 def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None]) -> None:
@@ -186,8 +190,8 @@ def _differences(group: Sequence[Report], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def prediction(entry: Report, path: Path) -> None:
-    """Log-loss and calibration curve of every predictor, a column per task."""
+def prediction(entry: Report, folder: Path) -> None:
+    """Log-loss and calibration curve of every predictor, a column per task, into `folder`."""
     tasks = [task for task, predictors in entry['tasks'].items() if predictors]
     if not tasks:
         return
@@ -208,4 +212,4 @@ def prediction(entry: Report, path: Path) -> None:
         bottom.set_xlabel('predicted probability')
         bottom.set_ylabel('observed rate')
     figure.suptitle(f'prediction of interventions, human: {entry["human"]}')
-    figure.savefig(path, dpi=110)
+    figure.savefig(_path(folder, entry['suite'], entry['human']), dpi=110)

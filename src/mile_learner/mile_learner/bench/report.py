@@ -19,7 +19,6 @@ from mile_learner.bench.results import CellResult, Table, read_results, tables
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import check_names
 from mile_learner.bench.tune import has_choice
-from mile_learner.bench.variants import file_name
 from mile_learner.files import write_atomically
 
 Report = dict[str, Any]
@@ -62,7 +61,7 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
             entry = prediction_numbers(table)
             report['predictions'].append(entry)
             lines += prediction_text(entry)
-            figures.prediction(entry, out / 'figures' / f'{file_name(f"{table.suite}-{table.human}")}.png')
+            figures.prediction(entry, out / 'figures')
         else:
             entry = comparison_numbers(table, method)
             report['comparisons'].append(entry)
