@@ -16,6 +16,7 @@ from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
 from mile_learner.guards import calibration_warnings, floor_warnings
 from mile_learner.intervention import probability_floor
+from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile import discrepancies
 from mile_learner.methods.mile_losses import Batch, MileConfig
 from mile_learner.policy import GaussianPolicy
@@ -49,6 +50,21 @@ class Meaning:
         if not noted and not isinstance(bundle.mental_model, GaussianPolicy):
             return None
         return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
+
+    def check(self, bundle: Bundle) -> None:
+        """Refuse a version whose models have no such M.
+
+        Raises:
+            LearnerError: actions are not continuous, or there is no mental model where one is needed.
+        """
+        version, mental_model = bundle.manifest.version, bundle.mental_model
+        if not isinstance(bundle.policy, GaussianPolicy):
+            msg = f'{version}: got a {bundle.policy.distribution} policy, expected gaussian; these alone have M'
+            raise LearnerError(msg)
+        if self.mental_model == LEARNED and not isinstance(mental_model, GaussianPolicy):
+            got = 'no mental model' if mental_model is None else f'a {mental_model.distribution} in the place of a mental model'
+            msg = f'{version}: got {got}, expected a policy; take M against the actions that were noted: --mental-model {NOTED}'
+            raise LearnerError(msg)
 
 
 @dataclass(frozen=True)
@@ -131,18 +147,22 @@ def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     `bundle` is best the newest version: its policy was taught by what the human did, for whose it stands.
 
     Raises:
-        LearnerError: actions are not continuous, there is no mental model where one is needed, or episodes that cannot be used.
+        LearnerError: `bundle` has no such M, or episodes that cannot be used.
     """
-    if not isinstance(bundle.policy, GaussianPolicy):
-        msg = f'{bundle.manifest.version}: got a {bundle.policy.distribution} policy, expected gaussian; these alone have M'
-        raise LearnerError(msg)
-    if meaning.mental_model == LEARNED and not isinstance(bundle.mental_model, GaussianPolicy):
-        got = 'no mental model' if bundle.mental_model is None else f'a {bundle.mental_model.distribution} in the place of a mental model'
-        msg = f'{bundle.manifest.version}: got {got}, expected a policy; take M against the actions that were noted: --mental-model {NOTED}'
-        raise LearnerError(msg)
+    meaning.check(bundle)
     paths = [(iteration, path) for (iteration, _), path in run.episodes().items()]
     records = recorded(paths, bundle.manifest.observation_layout)
     data = run_data(records, bundle.manifest.history)
+    return steps_of(data, bundle, meaning, tuple(record.operator_name for _, record in records))
+
+
+def steps_of(data: InterventionData, bundle: Bundle, meaning: Meaning, operators: tuple[str, ...] = ()) -> LoggedSteps:
+    """The steps of `data` that say something about c and σ; `operators`: by number of the episode, if anybody asks for them.
+
+    Raises:
+        LearnerError: `bundle` has no such M.
+    """
+    meaning.check(bundle)
     steps = Batch.of(data, meaning.decisions)
     config = MileConfig(mental_model=meaning.mental_model)
     mental_model = bundle.mental_model if isinstance(bundle.mental_model, GaussianPolicy) else bundle.policy
@@ -150,7 +170,7 @@ def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
         m=discrepancies(bundle.policy, mental_model, steps, config)[steps.decided],
         intervening=steps.intervening[steps.decided],
         episode=torch.from_numpy(data.episode)[steps.decided],
-        operators=tuple(record.operator_name for _, record in records),
+        operators=operators,
         dim=bundle.manifest.architecture.action_dim,
         meaning=meaning,
     )

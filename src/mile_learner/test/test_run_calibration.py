@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from mile_learner.bench.prediction import calibrated, scores
 from mile_learner.bundle import Bundle
 from mile_learner.classifier import InterventionClassifier
+from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
 from mile_learner.intervention import intervention_probability, log_intervention_probability
 from mile_learner.policy import Architecture
-from mile_learner.run_calibration import LEARNED, NOTED, Fit, LoggedSteps, Meaning, fit, logged_steps, save_calibrated
+from mile_learner.run_calibration import LEARNED, NOTED, Fit, LoggedSteps, Meaning, fit, logged_steps, save_calibrated, steps_of
 from mile_learner.run_folder import Run
 from mile_learner.step import Step
 from mile_learner.train import train
@@ -89,6 +91,19 @@ def test_what_generated_the_takeovers_is_found_with_the_m_that_it_was(record: Ca
     assert found.sigma_interval[0] < ANNA[1] < found.sigma_interval[1]
     other = fit(logged_steps(run, bundle, ALL_LEARNED if meaning == ALL_NOTED else ALL_NOTED)).calibration
     assert other.log_loss > found.log_loss + 0.1, 'the other M says less about when the human intervened'
+
+
+def test_a_prediction_by_fitted_c_and_sigma_is_better_than_by_others(record: Callable[..., Run], bundle: Bundle) -> None:
+    run = record(ALL_LEARNED, {'': ANNA})
+    data = run_data(recorded([(0, path) for path in run.episodes().values()], bundle.manifest.observation_layout), bundle.manifest.history)
+    own = calibrated(bundle, data)
+    found = fit(steps_of(data, bundle, ALL_LEARNED)).calibration
+    assert (own.manifest.c, own.manifest.sigma) == (found.c, found.sigma)
+    told, fitted = (scores(of.act(data.stacked)[1], data.intervening)['log_loss'] for of in (bundle, own))
+    assert fitted == pytest.approx(found.log_loss, abs=1e-4)
+    assert fitted < told - 0.1
+    never = dataclasses.replace(data, intervening=np.zeros_like(data.intervening))
+    assert calibrated(bundle, never) is bundle
 
 
 def test_operators_are_told_apart(record: Callable[..., Run], bundle: Bundle) -> None:

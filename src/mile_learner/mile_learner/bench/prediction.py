@@ -1,13 +1,17 @@
-"""How well interventions are predicted: the predictors that need no model, and the scores of any (the paper's user study, Fig. 7 left)."""
+"""How well interventions are predicted (the paper's user study, Fig. 7 left): predictors beside the methods' own, and the scores of any."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mile_learner.bundle import Bundle
+from mile_learner.calibrate import calibrate
 from mile_learner.methods.base import InterventionData
+from mile_learner.run_calibration import LEARNED, Meaning, steps_of
 
 PREDICTORS = ('majority', 'previous_rate')
 SCORES = {'log_loss': 'lower', 'brier': 'lower', 'balanced_accuracy': 'higher', 'accuracy': 'higher', 'average_precision': 'higher'}
@@ -20,6 +24,19 @@ def rate_predictions(predictor: str, past: InterventionData, now: InterventionDa
     """The same probability for every step, (N,): that of the more frequent class being certain, or the rate so far."""
     rate = float(past.intervening.mean())
     return np.full(len(now), float(rate > 0.5) if predictor == 'majority' else rate)
+
+
+def calibrated(bundle: Bundle, past: InterventionData) -> Bundle:
+    """`bundle` with the c and σ that fit the steps so far, as `mile calibrate` finds them; itself if there was only one class of ν to fit.
+
+    Raises:
+        LearnerError: actions are not continuous, or there is no mental model.
+    """
+    steps = steps_of(past, bundle, Meaning(LEARNED, 'all'))
+    if steps.rate in (0.0, 1.0):
+        return bundle
+    found = calibrate(steps.m, steps.intervening, steps.dim)
+    return Bundle(bundle.policy, bundle.mental_model, dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
 
 
 def scores(p: Vector, nu: Vector) -> dict[str, float]:
