@@ -190,7 +190,7 @@ def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:
     assert len(two.of('demonstration')) == 2
     assert two.spent(1) == sum(r['interventions'] for r in [*two.of('demonstration'), *two.of('collect')])
     records = [r for c in results if c.suite == 'prediction' for r in c.of('prediction')]
-    own = ('mile[epochs=3]', 'mile[epochs=3], calibrated')
+    own = ('mile[epochs=3]', 'mile[epochs=3], calibrated', 'mile[epochs=3], calibrated ahead')
     assert {r['predictor'] for r in records} == {*own, 'bc_intervention', 'majority', 'previous_rate'}
     assert {r['iteration'] for r in records} == {2, 3, 4, 5}
     numbers = make_report(tmp_path)['predictions'][0]['tasks'][own_method]

@@ -96,14 +96,17 @@ def test_what_generated_the_takeovers_is_found_with_the_m_that_it_was(record: Ca
 def test_a_prediction_by_fitted_c_and_sigma_is_better_than_by_others(record: Callable[..., Run], bundle: Bundle) -> None:
     run = record(ALL_LEARNED, {'': ANNA})
     data = run_data(recorded([(0, path) for path in run.episodes().values()], bundle.manifest.observation_layout), bundle.manifest.history)
-    own = calibrated(bundle, data)
-    found = fit(steps_of(data, bundle, ALL_LEARNED)).calibration
+    steps = steps_of(data, bundle, ALL_LEARNED)
+    own = calibrated(bundle, [steps])
+    found = fit(steps).calibration
     assert (own.manifest.c, own.manifest.sigma) == (found.c, found.sigma)
     told, fitted = (scores(of.act(data.stacked)[1], data.intervening)['log_loss'] for of in (bundle, own))
     assert fitted == pytest.approx(found.log_loss, abs=1e-4)
     assert fitted < told - 0.1
-    never = dataclasses.replace(data, intervening=np.zeros_like(data.intervening))
-    assert calibrated(bundle, never) is bundle
+    never = dataclasses.replace(steps, intervening=torch.zeros_like(steps.intervening))
+    assert calibrated(bundle, [never]) is calibrated(bundle, []) is bundle
+    both = calibrated(bundle, [never, steps]).manifest
+    assert both.c > own.manifest.c, 'as many steps more without an intervention'
 
 
 def test_operators_are_told_apart(record: Callable[..., Run], bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mile_learner.bench.prediction import PREDICTORS, calibrated, rate_predictions
+from mile_learner.bench.prediction import MEANING, PREDICTORS, calibrated, rate_predictions
 from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prepare
 from mile_learner.bench.provenance import made_with
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
@@ -29,6 +29,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.policy import GaussianPolicy
+from mile_learner.run_calibration import LoggedSteps, steps_of
 
 Record = dict[str, Any]
 Sink = Callable[[Record], object]
@@ -188,20 +189,25 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
     """Train on the iterations before, predict the interventions of the next: the protocol of the paper's user study.
 
     The cell's method flies; every other method of the registry that predicts (its attribute `predicts`) is trained on the same data, and as
-    often: each iteration goes on from the last. Where actions are continuous, `METHOD, calibrated` is the cell's method with the c and σ
-    that fit the iterations before, in place of those that it was told.
+    often: each iteration goes on from the last. Where actions are continuous, two more predictors are the cell's method with other c and σ
+    than it was told: "calibrated", those of the steps that it was trained on, as `mile calibrate` finds them, and "calibrated ahead",
+    those of the iterations that it predicted before.
     """
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
     bundle, rate = _start(cell, prepared), prepared.human_config(cell.human).rate
     rivals = {name: _start(cell, prepared) for name in others}
     parts: list[InterventionData] = []
+    predicted: list[LoggedSteps] = []
     for iteration in range(1, suite.iterations + 1):
         parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
         if iteration > 1:
             past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
             predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
             if isinstance(bundle.mental_model, GaussianPolicy):
-                predictions[f'{cell.method}, calibrated'] = calibrated(bundle, past).act(now.stacked)[1]
+                trained_on = [steps_of(past, bundle, MEANING)]
+                for name, seen in (('calibrated', trained_on), ('calibrated ahead', predicted)):
+                    predictions[f'{cell.method}, {name}'] = calibrated(bundle, seen).act(now.stacked)[1]
+                predicted.append(steps_of(now, bundle, MEANING))
             for name in others:
                 rival_cell = dataclasses.replace(cell, method=name)
                 rivals[name] = fit(rival_cell, past, rivals[name], iteration, options, sink, target_rate=rate)

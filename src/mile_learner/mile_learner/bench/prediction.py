@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
 from mile_learner.calibrate import calibrate
 from mile_learner.methods.base import InterventionData
-from mile_learner.run_calibration import LEARNED, Meaning, steps_of
+from mile_learner.run_calibration import LEARNED, LoggedSteps, Meaning
 
 PREDICTORS = ('majority', 'previous_rate')
 SCORES = {'log_loss': 'lower', 'brier': 'lower', 'balanced_accuracy': 'higher', 'accuracy': 'higher', 'average_precision': 'higher'}
+MEANING = Meaning(LEARNED, 'all')
+"""What p(nu=1|s) is about: every step, by the bundle's own mental model."""
 _CLIP = 1e-6
 
 Vector = NDArray[Any]
@@ -26,16 +30,12 @@ def rate_predictions(predictor: str, past: InterventionData, now: InterventionDa
     return np.full(len(now), float(rate > 0.5) if predictor == 'majority' else rate)
 
 
-def calibrated(bundle: Bundle, past: InterventionData) -> Bundle:
-    """`bundle` with the c and σ that fit the steps so far, as `mile calibrate` finds them; itself if there was only one class of ν to fit.
-
-    Raises:
-        LearnerError: actions are not continuous, or there is no mental model.
-    """
-    steps = steps_of(past, bundle, Meaning(LEARNED, 'all'))
-    if steps.rate in (0.0, 1.0):
+def calibrated(bundle: Bundle, seen: Sequence[LoggedSteps]) -> Bundle:
+    """`bundle` with the c and σ that fit the steps seen so far; itself if these are of one class of ν, or none."""
+    m, nu = (torch.cat([getattr(steps, name) for steps in seen]) if seen else torch.empty(0) for name in ('m', 'intervening'))
+    if not nu.any() or nu.all():
         return bundle
-    found = calibrate(steps.m, steps.intervening, steps.dim)
+    found = calibrate(m, nu, seen[0].dim)
     return Bundle(bundle.policy, bundle.mental_model, dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
 
 
