@@ -48,6 +48,12 @@ def add(verbs: Any) -> None:
         '(default: as the version that flies was trained)',
     )
     parser.add_argument(
+        '--ahead',
+        action='store_true',
+        help='take M with the version that flew each episode, which had not been trained on it yet; without what an initial policy flew. '
+        'M of steps that a version was trained on says more about nu than that of new ones: c and sigma are too sure then',
+    )
+    parser.add_argument(
         '--per-operator', action='store_true', help='fit each operator alone, too, by the name in the bags (mile deploy --operator-name)'
     )
     parser.add_argument(
@@ -69,7 +75,7 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.isolation import lock_run
     from mile_learner.bundle import Bundle
     from mile_learner.guards import floor_warnings
-    from mile_learner.run_calibration import NOTED, Meaning, fit, logged_steps, save_calibrated
+    from mile_learner.run_calibration import NOTED, Meaning, fit, logged_steps, save_calibrated, steps_ahead
     from mile_learner.run_folder import Run
 
     if args.write and args.per_operator:
@@ -80,14 +86,15 @@ def run(args: argparse.Namespace) -> Report:
     flying, own = bundle.manifest, Meaning.of(bundle)
     default = own or Meaning(NOTED, 'all')
     meaning = Meaning(args.mental_model or default.mental_model, args.decisions or default.decisions)
-    steps = logged_steps(of, bundle, meaning)
+    steps = (steps_ahead if args.ahead else logged_steps)(of, bundle, meaning)
     alone = steps.by_operator() if args.per_operator else {}
     parts: list[tuple[str, LoggedSteps, Fit | None]] = [(EVERYBODY, steps, together := fit(steps, args.rate))]
     parts += [(name, some, fit(some, args.rate) if 0 < some.rate < 1 else None) for name, some in alone.items()]
 
     rows = [_row(*part) for part in parts]
     warnings = [f'{name}: {text}' for name, some, found in parts for text in _warnings(some, found)]
-    about = f'M: {flying.version} and {EXPECTED[meaning.mental_model]}; nu = 1: {COUNTED[meaning.decisions]}'
+    models = 'the version that flew, not yet trained on the episode,' if args.ahead else flying.version
+    about = f'M: {models} and {EXPECTED[meaning.mental_model]}; nu = 1: {COUNTED[meaning.decisions]}'
     if own == meaning:
         rows.append([f'{flying.version} has', None, None, flying.c, None, flying.sigma, *[None] * 4])
         floor = steps.floor(flying.c, flying.sigma)
@@ -100,6 +107,7 @@ def run(args: argparse.Namespace) -> Report:
         'run': str(of.path),
         'version': flying.version,
         **asdict(meaning),
+        'ahead': args.ahead,
         **_data(together),
         'operators': {name: found and _data(found) for name, _, found in parts[1:]},
         'deployed': own and {'c': flying.c, 'sigma': flying.sigma, **asdict(own)},

@@ -183,6 +183,24 @@ def test_what_is_written_is_a_version_of_the_same_weights(copy: Run, mile: Calla
     assert f'let it fly: mile policies {copy.path} promote v002' in mile(str(copy.path), '--write')
 
 
+def test_what_a_trained_version_foresaw_is_a_calibration_of_its_own(copy: Run, mile: Callable[..., Any]) -> None:
+    models = bundle()
+    trained = Bundle(models.policy, models.mental_model, dataclasses.replace(models.manifest, parent='v000', method='mile'))
+    trained.save(copy.version_path('v001'))
+    copy.promote('v001')
+    for number in range(3):
+        write_steps(
+            episode(models, COSTS['ben'], 20 + number), copy.episode_path(1, number), metadata(copy, 'ben') | {'policy_version': 'v001'}
+        )
+    found = mile(str(copy.path), '--ahead', '--json')
+    assert found['ahead']
+    assert (found['version'], found['steps'], found['episodes']) == ('v001', 360, 3), 'those of v000 are left out'
+    assert found['c_interval'][0] < COSTS['ben'] < found['c_interval'][1]
+    assert not (behind := mile(str(copy.path), '--json'))['ahead']
+    assert behind['episodes'] == 12
+    assert 'M: the version that flew, not yet trained on the episode, and what its mental' in mile(str(copy.path), '--ahead')
+
+
 def test_an_operator_who_never_took_over_has_nothing_to_fit(copy: Run, mile: Callable[..., Any]) -> None:
     write_steps(episode(bundle(), 1000.0, 9, steps=2), copy.episode_path(0, 9), metadata(copy, 'carl'))
     found = mile(str(copy.path), '--per-operator', '--json')
@@ -195,6 +213,8 @@ def test_an_operator_who_never_took_over_has_nothing_to_fit(copy: Run, mile: Cal
     ('arguments', 'line'),
     [
         (['--write', '--per-operator'], 'expected one of the two; a version has one c and one sigma'),
+        (['--ahead'], 'got no episode that a trained version flew, expected at least one; deploy another iteration'),
+        (['--ahead', '--mental-model', 'noted'], 'got M against the noted actions, expected a mental model'),
         (['--write', '--mental-model', 'noted'], 'got 1080 steps that do not determine c, expected more'),
     ],
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mile_learner.bags import EpisodeRecord
 from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.calibrate import Calibration, calibrate, cost_for_rate
 from mile_learner.dataset import recorded, run_data
@@ -90,6 +91,18 @@ class LoggedSteps:
     def __len__(self) -> int:
         return len(self.m)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[LoggedSteps]) -> LoggedSteps:
+        """Those of all parts; their episodes are numbered on."""
+        first = np.cumsum([0, *(len(part.operators) for part in parts)]).tolist()
+        return dataclasses.replace(
+            parts[0],
+            m=torch.cat([part.m for part in parts]),
+            intervening=torch.cat([part.intervening for part in parts]),
+            episode=torch.cat([part.episode + number for part, number in zip(parts, first, strict=False)]),
+            operators=tuple(name for part in parts for name in part.operators),
+        )
+
     @property
     def rate(self) -> float:
         """Observed fraction of ν = 1."""
@@ -150,8 +163,36 @@ def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
         LearnerError: `bundle` has no such M, or episodes that cannot be used.
     """
     meaning.check(bundle)
-    paths = [(iteration, path) for (iteration, _), path in run.episodes().items()]
-    records = recorded(paths, bundle.manifest.observation_layout)
+    return _steps_of_records(_records(run, bundle), bundle, meaning)
+
+
+def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
+    """The same with M by the version that flew each episode, which had not been trained on it: how well it foresaw what came.
+
+    A version that was trained on a step has the human's action there, so M tells more about ν than it will in the next episode. What an
+    initial policy flew is left out, for that is what its own mental model expects.
+
+    Raises:
+        LearnerError: M is against noted actions; or no episode that a trained version flew, or episodes or versions that cannot be used.
+    """
+    if meaning.mental_model == NOTED:
+        msg = 'calibration: got M against the noted actions, expected a mental model; the version that flew does what it noted, always'
+        raise LearnerError(msg)
+    flown: dict[str, list[tuple[int, EpisodeRecord]]] = {}
+    for iteration, record in _records(run, bundle):
+        flown.setdefault(str(record.metadata.get('policy_version', '')), []).append((iteration, record))
+    trained = [name for name, manifest in run.versions().items() if manifest.parent is not None and name in flown]
+    if not trained:
+        msg = f'{run.path}: got no episode that a trained version flew, expected at least one; deploy another iteration'
+        raise LearnerError(msg)
+    return LoggedSteps.concatenate([_steps_of_records(flown[name], Bundle.load(run.version_path(name)), meaning) for name in trained])
+
+
+def _records(run: Run, bundle: Bundle) -> list[tuple[int, EpisodeRecord]]:
+    return recorded([(iteration, path) for (iteration, _), path in run.episodes().items()], bundle.manifest.observation_layout)
+
+
+def _steps_of_records(records: Sequence[tuple[int, EpisodeRecord]], bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     data = run_data(records, bundle.manifest.history)
     return steps_of(data, bundle, meaning, tuple(record.operator_name for _, record in records))
 

@@ -19,7 +19,18 @@ from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
 from mile_learner.intervention import intervention_probability, log_intervention_probability
 from mile_learner.policy import Architecture
-from mile_learner.run_calibration import LEARNED, NOTED, Fit, LoggedSteps, Meaning, fit, logged_steps, save_calibrated, steps_of
+from mile_learner.run_calibration import (
+    LEARNED,
+    NOTED,
+    Fit,
+    LoggedSteps,
+    Meaning,
+    fit,
+    logged_steps,
+    save_calibrated,
+    steps_ahead,
+    steps_of,
+)
 from mile_learner.run_folder import Run
 from mile_learner.step import Step
 from mile_learner.train import train
@@ -107,6 +118,32 @@ def test_a_prediction_by_fitted_c_and_sigma_is_better_than_by_others(record: Cal
     assert calibrated(bundle, [never]) is calibrated(bundle, []) is bundle
     both = calibrated(bundle, [never, steps]).manifest
     assert both.c > own.manifest.c, 'as many steps more without an intervention'
+
+
+def test_ahead_every_episode_has_the_m_of_the_version_that_flew_it(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], make_step: Callable[..., Step], write_episode: Callable[..., Path]
+) -> None:
+    run = Run.create(tmp_path / 'run', {})
+    versions = {}
+    for number, parent in enumerate((None, 'v000', 'v001')):
+        torch.manual_seed(number)
+        made = make_bundle()
+        with torch.no_grad():
+            made.policy.body[-1].bias += number / 10  # type: ignore[union-attr, operator]
+        versions[f'v00{number}'] = Bundle(made.policy, made.mental_model, dataclasses.replace(made.manifest, parent=parent))
+        versions[f'v00{number}'].save(run.version_path(f'v00{number}'))
+    for number, version in enumerate(('v000', 'v000', 'v001', 'v002', 'v002')):
+        steps = [make_step(index, intervening=index == number) for index in range(6)]
+        path = run.episode_path(number // 2, number % 2)
+        write_episode(path, steps, policy_version=version, operator_name=f'person {number}')
+    ahead = steps_ahead(run, versions['v002'], ALL_LEARNED)
+    assert ahead.operators == ('person 2', 'person 3', 'person 4')
+    assert ahead.episode.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    everything = {version: logged_steps(run, of, ALL_LEARNED) for version, of in versions.items()}
+    of_each = [everything[version].m[6 * number : 6 * number + 6] for number, version in ((2, 'v001'), (3, 'v002'), (4, 'v002'))]
+    assert torch.equal(ahead.m, torch.cat(of_each))
+    assert torch.equal(ahead.intervening, everything['v000'].intervening[12:])
+    assert not torch.equal(ahead.m, everything['v002'].m[12:])
 
 
 def test_operators_are_told_apart(record: Callable[..., Run], bundle: Bundle) -> None:

@@ -132,6 +132,8 @@ def fit(
 ) -> Bundle:
     """Train the cell's method, and record what it was given, how long it took, and what the guards say of it.
 
+    Before the human has acted for the first time there is nothing to learn from, for no method: `start` stays.
+
     Raises:
         LearnerError: the method refuses the data, or its weights are not finite.
     """
@@ -140,7 +142,8 @@ def fit(
         config = type(config).from_mapping(config.to_mapping() | {'epochs': QUICK_EPOCHS})
     seed = int(np.random.SeedSequence([cell.seed, iteration]).generate_state(1)[0])
     began = time.monotonic()
-    bundle = METHODS[parse_method(cell.method)[0]].fit(data, start, config=config, seed=seed)
+    method = METHODS[parse_method(cell.method)[0]]
+    bundle = method.fit(data, start, config=config, seed=seed) if data.intervening.any() else start
     seconds = round(time.monotonic() - began, 3)
     warnings = training_warnings(data, start, bundle, target_rate)
     digest = hashlib.sha256(data.stacked.tobytes() + data.executed_action.tobytes() + data.intervening.tobytes())
