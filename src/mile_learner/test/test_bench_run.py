@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 
 from mile_learner.bench import cli, tune
-from mile_learner.bench.cells import Record, RunOptions, fit
+from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.claim import claimed
 from mile_learner.bench.prepare import humans_for, prepare
 from mile_learner.bench.provenance import PACKAGES
 from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
-from mile_learner.bench.rollouts import to_data
 from mile_learner.bench.run import Job, prepare_all, run_comparison, run_job
 from mile_learner.bench.suites import SUITES, Cell, cells_of, parse_method, suite_named
 from mile_learner.errors import LearnerError
@@ -196,20 +195,6 @@ def test_demonstrations_and_prediction(own_method: str, tmp_path: Path) -> None:
     assert {r['iteration'] for r in records} == {2, 3, 4, 5}
     numbers = make_report(tmp_path)['predictions'][0]['tasks'][own_method]
     assert numbers['majority']['steps'] == numbers['previous_rate']['steps'] > 0
-
-
-def test_before_the_human_has_acted_no_method_learns(own_method: str) -> None:
-    from bench_toy import TINY
-
-    prepared = prepare(own_method, 0, TINY, humans=humans_for(['as_published']))
-    start = prepared.bundle('as_published')
-    alone = prepared.play(prepared.starts['train'][:2], bundle=start)
-    data = to_data(prepared.task, alone, iteration=1, first=0)
-    records: list[Record] = []
-    for method in ('mile', 'bc_all', 'bc_intervention', 'dagger'):
-        assert fit(Cell('single', own_method, 'as_published', method, 0), data, start, 1, OPTIONS, records.append) is start
-    assert [r['interventions'] for r in records if r['kind'] == 'fit'] == [0] * 4
-    assert [r['metrics'] for r in records if r['kind'] == 'fit'] == [{}] * 4
 
 
 def test_a_human_with_knobs_is_a_cell_of_its_own(own_method: str, tmp_path: Path) -> None:
