@@ -197,18 +197,21 @@ def prediction(entry: Report, folder: Path) -> None:
         return
     figure = Figure(figsize=(3.6 * len(tasks) + 1, 6.0), layout='constrained')
     panels = figure.subplots(2, len(tasks), squeeze=False)
+    everyone = sorted({name for predictors in entry['tasks'].values() for name in predictors})
+    colours = {name: f'C{place}' for place, name in enumerate(everyone)}
     for column, task in enumerate(tasks):
         predictors = {name: content for name, content in entry['tasks'][task].items() if name != 'majority'}
         losses = [content['scores']['log_loss'] for content in predictors.values()]
         top, bottom = panels[0][column], panels[1][column]
-        top.bar(range(len(losses)), [value['mean'] for value in losses], yerr=_errors(losses), color=[f'C{i}' for i in range(len(losses))])
+        means = [value['mean'] for value in losses]
+        top.bar(range(len(losses)), means, yerr=_errors(losses), color=[colours[name] for name in predictors])
         top.set_xticks(range(len(losses)), list(predictors), rotation=30, ha='right', fontsize='small')
         top.set_title(task)
         top.set_ylabel('log-loss [nats]')
         bottom.plot([0, 1], [0, 1], color='0.7')
-        for number, (name, content) in enumerate(predictors.items()):
+        for name, content in predictors.items():
             expected, observed, _ = zip(*content['reliability'], strict=True)
-            bottom.plot(expected, observed, marker='o', color=f'C{number}', label=name)
+            bottom.plot(expected, observed, marker='o', color=colours[name])
         bottom.set_xlabel('predicted probability')
         bottom.set_ylabel('observed rate')
     figure.suptitle(f'prediction of interventions, human: {entry["human"]}')
