@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> Report:
     if args.write:
         lock = lock_run(of.path)
         try:
-            manifest = save_calibrated(of, bundle, meaning, together)
+            manifest = save_calibrated(of, bundle, meaning, together, ahead=args.ahead)
         finally:
             os.close(lock)
         data['written'] = manifest.version

@@ -181,11 +181,17 @@ def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     flown: dict[str, list[tuple[int, EpisodeRecord]]] = {}
     for iteration, record in _records(run, bundle):
         flown.setdefault(str(record.metadata.get('policy_version', '')), []).append((iteration, record))
-    trained = [name for name, manifest in run.versions().items() if manifest.parent is not None and name in flown]
+    trained = [name for name in run.versions() if name in flown and not _is_initial(run, name)]
     if not trained:
         msg = f'{run.path}: got no episode that a trained version flew, expected at least one; deploy another iteration'
         raise LearnerError(msg)
     return LoggedSteps.concatenate([_steps_of_records(flown[name], Bundle.load(run.version_path(name)), meaning) for name in trained])
+
+
+def _is_initial(run: Run, version: str) -> bool:
+    """Whether a version has the weights that the run began with, be it with other c and σ."""
+    manifest = run.versions()[version]
+    return manifest.parent is None or (manifest.method == METHOD and _is_initial(run, manifest.parent))
 
 
 def _records(run: Run, bundle: Bundle) -> list[tuple[int, EpisodeRecord]]:
@@ -198,7 +204,7 @@ def _steps_of_records(records: Sequence[tuple[int, EpisodeRecord]], bundle: Bund
 
 
 def steps_of(data: InterventionData, bundle: Bundle, meaning: Meaning, operators: tuple[str, ...] = ()) -> LoggedSteps:
-    """The steps of `data` that say something about c and σ; `operators`: by number of the episode, if anybody asks for them.
+    """The steps of `data` that say something about c and σ; `operators`: by number of the episode, 0 and up (default: nobody is named).
 
     Raises:
         LearnerError: `bundle` has no such M.
@@ -211,14 +217,14 @@ def steps_of(data: InterventionData, bundle: Bundle, meaning: Meaning, operators
         m=discrepancies(bundle.policy, mental_model, steps, config)[steps.decided],
         intervening=steps.intervening[steps.decided],
         episode=torch.from_numpy(data.episode)[steps.decided],
-        operators=operators,
+        operators=operators or ('',) * (int(data.episode.max()) + 1),
         dim=bundle.manifest.architecture.action_dim,
         meaning=meaning,
     )
 
 
-def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit) -> Manifest:
-    """Save the models of `bundle` with σ, and c or the c of the wanted rate, as the next version.
+def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit, *, ahead: bool = False) -> Manifest:
+    """Save the models of `bundle` with σ, and c or the c of the wanted rate, as the next version; `ahead`: which steps they were fitted to.
 
     A training takes c and σ from the version that it starts from, the one that flies.
 
@@ -235,7 +241,7 @@ def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit) -> Man
         sigma=found.sigma,
         method=METHOD,
         parent=bundle.manifest.version,
-        configuration={**bundle.manifest.configuration, METHOD: dataclasses.asdict(meaning)},
+        configuration={**bundle.manifest.configuration, METHOD: {**dataclasses.asdict(meaning), 'ahead': ahead}},
         data=provenance(run, run.episodes().values()),
         metrics={'log_loss': found.log_loss, 'steps': found.steps, 'intervention_rate': found.rate, 'warnings': list(fit.warnings)},
         created=now(),

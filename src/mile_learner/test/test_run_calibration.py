@@ -125,25 +125,25 @@ def test_ahead_every_episode_has_the_m_of_the_version_that_flew_it(
 ) -> None:
     run = Run.create(tmp_path / 'run', {})
     versions = {}
-    for number, parent in enumerate((None, 'v000', 'v001')):
-        torch.manual_seed(number)
-        made = make_bundle()
+    for number, (parent, method) in enumerate(((None, 'behaviour_cloning'), ('v000', 'calibrate'), ('v000', 'mile'), ('v002', 'mile'))):
+        made, name = make_bundle(), f'v00{number}'
         with torch.no_grad():
             made.policy.body[-1].bias += number / 10  # type: ignore[union-attr, operator]
-        versions[f'v00{number}'] = Bundle(made.policy, made.mental_model, dataclasses.replace(made.manifest, parent=parent))
-        versions[f'v00{number}'].save(run.version_path(f'v00{number}'))
-    for number, version in enumerate(('v000', 'v000', 'v001', 'v002', 'v002')):
+        manifest = dataclasses.replace(made.manifest, parent=parent, method=method)
+        versions[name] = Bundle(made.policy, made.mental_model, manifest)
+        versions[name].save(run.version_path(name))
+    for number, version in enumerate(('v000', 'v001', 'v002', 'v003', 'v003')):
         steps = [make_step(index, intervening=index == number) for index in range(6)]
         path = run.episode_path(number // 2, number % 2)
         write_episode(path, steps, policy_version=version, operator_name=f'person {number}')
-    ahead = steps_ahead(run, versions['v002'], ALL_LEARNED)
+    ahead = steps_ahead(run, versions['v003'], ALL_LEARNED)
     assert ahead.operators == ('person 2', 'person 3', 'person 4')
     assert ahead.episode.tolist() == [0] * 6 + [1] * 6 + [2] * 6
     everything = {version: logged_steps(run, of, ALL_LEARNED) for version, of in versions.items()}
-    of_each = [everything[version].m[6 * number : 6 * number + 6] for number, version in ((2, 'v001'), (3, 'v002'), (4, 'v002'))]
+    of_each = [everything[version].m[6 * number : 6 * number + 6] for number, version in ((2, 'v002'), (3, 'v003'), (4, 'v003'))]
     assert torch.equal(ahead.m, torch.cat(of_each))
     assert torch.equal(ahead.intervening, everything['v000'].intervening[12:])
-    assert not torch.equal(ahead.m, everything['v002'].m[12:])
+    assert not torch.equal(ahead.m, everything['v003'].m[12:])
 
 
 def test_operators_are_told_apart(record: Callable[..., Run], bundle: Bundle) -> None:

@@ -132,7 +132,7 @@ def fit(
 ) -> Bundle:
     """Train the cell's method, and record what it was given, how long it took, and what the guards say of it.
 
-    Before the human has acted for the first time there is nothing to learn from, for no method: `start` stays.
+    Before the human has acted for the first time most methods have nothing to learn from, and none is trained: `start` stays.
 
     Raises:
         LearnerError: the method refuses the data, or its weights are not finite.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
@@ -32,10 +31,10 @@ def rate_predictions(predictor: str, past: InterventionData, now: InterventionDa
 
 def calibrated(bundle: Bundle, seen: Sequence[LoggedSteps]) -> Bundle:
     """`bundle` with the c and σ that fit the steps seen so far; itself if these are of one class of ν, or none."""
-    m, nu = (torch.cat([getattr(steps, name) for steps in seen]) if seen else torch.empty(0) for name in ('m', 'intervening'))
-    if not nu.any() or nu.all():
+    steps = LoggedSteps.concatenate(seen) if seen else None
+    if steps is None or steps.rate in (0.0, 1.0):
         return bundle
-    found = calibrate(m, nu, seen[0].dim)
+    found = calibrate(steps.m, steps.intervening, steps.dim)
     return Bundle(bundle.policy, bundle.mental_model, dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
 
 
