@@ -167,7 +167,7 @@ def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
 
 
 def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
-    """The same with M by the version that flew each episode, which had not been trained on it: how well it foresaw what came.
+    """Those steps of a run with M by the version that flew each episode, which had not been trained on it: how well it foresaw what came.
 
     A version that was trained on a step has the human's action there, so M tells more about ν than it will in the next episode. What an
     initial policy flew is left out, for that is what its own mental model expects.
@@ -181,17 +181,18 @@ def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     flown: dict[str, list[tuple[int, EpisodeRecord]]] = {}
     for iteration, record in _records(run, bundle):
         flown.setdefault(str(record.metadata.get('policy_version', '')), []).append((iteration, record))
-    trained = [name for name in run.versions() if name in flown and not _is_initial(run, name)]
+    versions = run.versions()
+    trained = [name for name in versions if name in flown and not _is_initial(versions, name)]
     if not trained:
         msg = f'{run.path}: got no episode that a trained version flew, expected at least one; deploy another iteration'
         raise LearnerError(msg)
     return LoggedSteps.concatenate([_steps_of_records(flown[name], Bundle.load(run.version_path(name)), meaning) for name in trained])
 
 
-def _is_initial(run: Run, version: str) -> bool:
+def _is_initial(versions: Mapping[str, Manifest], name: str) -> bool:
     """Whether a version has the weights that the run began with, be it with other c and σ."""
-    manifest = run.versions()[version]
-    return manifest.parent is None or (manifest.method == METHOD and _is_initial(run, manifest.parent))
+    version = versions[name]
+    return version.parent is None or (version.method == METHOD and _is_initial(versions, version.parent))
 
 
 def _records(run: Run, bundle: Bundle) -> list[tuple[int, EpisodeRecord]]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,18 @@ from .rig import CONFIG_FOLDER, MAPPING
 
 pytestmark = pytest.mark.ros
 PATIENCE_S = 60.0
-ENVIRONMENT = {
-    'ROS_DOMAIN_ID': '61',
-    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    'ROS_PYTHON_CHECK_FIELDS': '1',
-    'PYTHONFAULTHANDLER': '1',
-}
+ENVIRON = {'ROS_DOMAIN_ID': '61', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_PYTHON_CHECK_FIELDS': '1', 'PYTHONFAULTHANDLER': '1'}
 LAYOUT = ['a', 'b', 'c']
 
 
 def command(node: str) -> list[str]:
     """Runs a node."""
     return [sys.executable, '-c', f'import sys; from mile_teleop.{node} import main; sys.exit(main())']
+
+
+def confirmed(steps: Sequence[Any]) -> list[int]:
+    """The indices of those whose command the arm confirmed in time."""
+    return [step.index for step in steps if np.isfinite(step.sent_target).all()]
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
         self._processes = [subprocess.Popen([*command(node), '--ros-args', '-r', '__ns:=/mile', *arguments]) for node, arguments in nodes]
         self._names = [node for node, _ in nodes]
         self._context = Context()
-        self._context.init(domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+        self._context.init(domain_id=int(ENVIRON['ROS_DOMAIN_ID']))
         self.node = rclpy.create_node('world', namespace='mile', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -163,10 +163,6 @@ class World:
         wanted = len(self.all(Step)) + steps
         self.until(lambda: len(self.all(Step)) >= wanted, f'{steps} steps')
 
-    def run_confirmed(self, steps: int) -> None:
-        """Let this many steps happen whose command the arm confirmed in time."""
-        self.until(lambda: sum(bool(np.isfinite(step.sent_target).all()) for step in self.all(Step)) >= steps, f'{steps} confirmed steps')
-
     def call(self, kind: type[Any], name: str, **request: Any) -> Any:
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f'service {name}')
@@ -197,7 +193,7 @@ def graph() -> Iterator[World]:
     files = {'task_file': 'task_block_insertion.yaml', 'pad_file': 'pad_ps3.yaml'}
     arguments = [text for name, file in files.items() for text in ('-p', f'{name}:={CONFIG_FOLDER / file}')]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
+        for name, value in ENVIRON.items():
             patch.setenv(name, value)
         graph = World(('teleop_node', [*arguments, '-p', 'speed:=2.0']), ('recorder_node', []))
         for kind, service in ((StartEpisode, 'start_episode'), (OpenBag, 'open_bag')):
@@ -286,7 +282,7 @@ def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> N
     with (path / 'episode_000_0.mcap').open('rb') as file:
         topics = [channel.topic for _, channel, _ in make_reader(file).iter_messages()]
     assert topics.count('/mile/step') == stopped.steps
-    assert topics.count('/mile/command_result') >= sum(bool(np.isfinite(step.sent_target).all()) for step in episode.steps) > 0
+    assert topics.count('/mile/command_result') >= len(confirmed(episode.steps)) > 0
     assert {'/mile/joy', '/mile/joint_states', '/mile/arm_state', '/mile/event', '/mile/teleop_status'} < set(topics)
 
 
@@ -294,14 +290,13 @@ def test_a_recorder_that_hung_completes_the_bag_with_every_command_result(world:
     world.open(tmp_path / 'hung', 'hung')
     world.start('hung')
     os.kill(world.pid('recorder_node'), signal.SIGSTOP)
-    world.run_confirmed(30)
+    world.until(lambda: len(confirmed(world.all(Step))) >= 30, 'thirty confirmed steps')
     os.kill(world.pid('recorder_node'), signal.SIGCONT)
     steps = world.call(StopEpisode, 'stop_episode', outcome='failure').steps
     assert world.call(CloseBag, 'close_bag', outcome='failure', steps=steps).message == ''
     log = read_log(tmp_path / 'hung')
-    confirmed = [step.index for step in log.record.steps if np.isfinite(step.sent_target).all()]
-    assert len(confirmed) >= 30
-    assert {result.index for result in log.results} >= set(confirmed)
+    assert len(confirmed(log.record.steps)) >= 30
+    assert {result.index for result in log.results} >= set(confirmed(log.record.steps))
     assert '/mile/command_result' not in log.record.metadata['lost']
 
 
@@ -337,14 +332,14 @@ def test_a_disk_that_is_full_is_told_at_once(world: World, tmp_path: Path) -> No
 
 
 def test_a_node_refuses_a_bad_configuration_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('ROS_DOMAIN_ID', ENVIRONMENT['ROS_DOMAIN_ID'])
+    monkeypatch.setenv('ROS_DOMAIN_ID', ENVIRON['ROS_DOMAIN_ID'])
     arguments = ['--ros-args', '-p', f'task_file:={tmp_path}', '-p', 'pad_file:=x']
     process = subprocess.run(
         [*command('teleop_node'), *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRON},
         check=False,
     )
     assert process.returncode == 2
