@@ -28,11 +28,11 @@ def add(verbs: Any) -> None:
         'calibrate',
         run,
         help="fit c and sigma of the intervention model to a run's takeovers, with 95 %% intervals",
-        description='Fits p(nu=1|s) = E[Phi((M/2 - q/2 - c) / sigma)], q chi-squared, to the steps of every whole episode of the run: the '
-        'cost c of intervening and the scale sigma, in nats (a probit regression of nu on M). M says how far the robot action that the '
-        'human expects lies from what the policy that flies would do, which stands for the human. An interval is "not determined" where '
-        'the data do not say, as when M does not tell when the human takes over. A training takes c and sigma from the version that it '
-        'starts from; --write makes one that has the fitted values.',
+        description='Fits p(nu=1|s) = E[Phi((gain - c) / sigma)] to the steps of every whole episode of the run: the cost c of intervening '
+        'and the scale sigma, in nats (a probit regression). The gain is how much likelier an action is than what the human expects of the '
+        'robot, ln pi(a) - E[ln pi(a_r)], by the policy that flies, which stands for the human and is what the mean is over. An interval '
+        'is "not determined" where the data do not say, as when the gain does not tell when the human takes over. A training takes c and '
+        'sigma from the version that it starts from; --write makes one that has the fitted values.',
     )
     parser.add_argument('run_dir', metavar='RUN', type=absolute, help='folder of the run')
     parser.add_argument(
@@ -50,8 +50,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         '--ahead',
         action='store_true',
-        help='take M with the version that flew each episode, which had not been trained on it yet; without what an initial policy flew. '
-        'M of steps that a version was trained on says more about nu than that of new ones: c and sigma are too sure then',
+        help='judge each episode by the version that flew it, which had not been trained on it yet; without what an initial policy flew. '
+        'A version says more about steps that it was trained on than about new ones: c and sigma are too sure then',
     )
     parser.add_argument(
         '--per-operator', action='store_true', help='fit each operator alone, too, by the name in the bags (mile deploy --operator-name)'
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> Report:
     rows = [_row(*part) for part in parts]
     warnings = [f'{name}: {text}' for name, some, found in parts for text in _warnings(some, found)]
     models = 'the version that flew, not yet trained on the episode,' if args.ahead else flying.version
-    about = f'M: {models} and {EXPECTED[meaning.mental_model]}; nu = 1: {COUNTED[meaning.decisions]}'
+    about = f'the models: {models} and {EXPECTED[meaning.mental_model]}; nu = 1: {COUNTED[meaning.decisions]}'
     if own == meaning:
         rows.append([f'{flying.version} has', None, None, flying.c, None, flying.sigma, *[None] * 4])
         floor = steps.floor(flying.c, flying.sigma)

@@ -150,12 +150,12 @@ def test_each_operator_gets_c_and_sigma_of_their_own(run: Run, mile: Callable[..
 
 def test_a_person_is_told_what_the_numbers_are_about(run: Run, mile: Callable[..., Any]) -> None:
     text = mile(str(run.path), '--rate', '0.25')
-    assert 'M: v000 and what its mental model expects of the robot; nu = 1: every step of a takeover' in text
+    assert 'the models: v000 and what its mental model expects of the robot; nu = 1: every step of a takeover' in text
     assert 'v000 has  ' in text
     noted = mile(str(run.path), '--mental-model', 'noted', '--decisions', 'onset')
-    assert 'M: v000 and the robot action noted at the step; nu = 1: the onset of a takeover' in noted
+    assert 'the models: v000 and the robot action noted at the step; nu = 1: the onset of a takeover' in noted
     assert 'what v000 has is another: --mental-model learned --decisions all' in noted
-    assert 'v000 has  ' not in noted, 'its c and sigma are about another M'
+    assert 'v000 has  ' not in noted, 'its c and sigma are about another'
     assert 'not determined' in noted, 'the noted actions had nothing to do with the takeovers'
     assert mile(str(run.path), '--mental-model', 'noted', '--json')['c_interval'] == [None, None]
 
@@ -198,7 +198,7 @@ def test_what_a_trained_version_foresaw_is_a_calibration_of_its_own(copy: Run, m
     assert found['c_interval'][0] < COSTS['ben'] < found['c_interval'][1]
     assert not (behind := mile(str(copy.path), '--json'))['ahead']
     assert behind['episodes'] == 12
-    assert 'M: the version that flew, not yet trained on the episode, and what its mental' in mile(str(copy.path), '--ahead')
+    assert 'the models: the version that flew, not yet trained on the episode, and what its mental' in mile(str(copy.path), '--ahead')
 
 
 def test_an_operator_who_never_took_over_has_nothing_to_fit(copy: Run, mile: Callable[..., Any]) -> None:
@@ -214,7 +214,7 @@ def test_an_operator_who_never_took_over_has_nothing_to_fit(copy: Run, mile: Cal
     [
         (['--write', '--per-operator'], 'expected one of the two; a version has one c and one sigma'),
         (['--ahead'], 'got no episode that a trained version flew, expected at least one; deploy another iteration'),
-        (['--ahead', '--mental-model', 'noted'], 'got M against the noted actions, expected a mental model'),
+        (['--ahead', '--mental-model', 'noted'], 'got the noted actions, expected a mental model'),
         (['--write', '--mental-model', 'noted'], 'got 1080 steps that do not determine c, expected more'),
     ],
 )

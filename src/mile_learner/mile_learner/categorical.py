@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mile_learner.architecture import Architecture
-from mile_learner.intervention import discrete_log_classes
+from mile_learner.intervention import Gains, discrete_gains, discrete_log_classes
 from mile_learner.network import Policy
 
 
@@ -33,10 +32,13 @@ class Categorical(NamedTuple):
         """The A actions of the human and "no intervention", float64 (B, A + 1); see `mile_learner.intervention`."""
         return discrete_log_classes(self.log_probs.double(), expected.log_probs.double(), c, sigma, joint=joint, released=released)
 
+    def gains(self, expected: Categorical) -> Gains:
+        """Of all A actions; see `mile_learner.intervention`."""
+        return discrete_gains(self.log_probs.double(), expected.log_probs.double())
+
     def log_intervention_probability(self, expected: Categorical, c: float, sigma: float) -> tuple[Tensor, Tensor]:
         """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each."""
-        classes = self.log_classes(expected, c, sigma, joint=True)
-        return torch.logsumexp(classes[:, :-1], dim=-1), classes[:, -1]
+        return self.gains(expected).log_intervention_probability(c, sigma)
 
     def entropy(self) -> Tensor:
         """[nats], (B,)."""

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mile_learner.architecture import Architecture
 from mile_learner.bundle import Bundle
 from mile_learner.calibrate import Calibration
-from mile_learner.categorical import Categorical, CategoricalPolicy
+from mile_learner.categorical import Categorical
 from mile_learner.errors import LearnerError
 from mile_learner.intervention import probability_floor
 from mile_learner.methods.base import InterventionData
 from mile_learner.network import Policy
-from mile_learner.policy import GaussianPolicy
 
 SURE = 1e-4
 """A probability within this distance of 0 or 1 is certain."""
@@ -43,18 +43,20 @@ def data_warnings(data: InterventionData, start: Bundle, *, target_rate: float |
     if target_rate is not None or 0 < rate < 1:
         said = 'were seen; fit c and sigma: `mile calibrate`' if target_rate is None else 'are wanted; fit c and sigma'
         wanted = rate if target_rate is None else target_rate
-        warnings += floor_warnings(_floor(start), start.manifest.c, start.manifest.sigma, wanted, said)
+        c, sigma = start.manifest.c, start.manifest.sigma
+        floor = agreement_probability(start.policy.architecture, c, sigma) if isinstance(start.mental_model, Policy) else 0.0
+        warnings += floor_warnings(floor, c, sigma, wanted, said)
     return warnings
 
 
-def _floor(start: Bundle) -> float:
-    """p(nu=1|s) where the mental model is the policy itself, discrete: and sure of its action; 0 where there is no such model."""
-    c, sigma = start.manifest.c, start.manifest.sigma
-    if isinstance(start.mental_model, GaussianPolicy):
-        return probability_floor(start.policy.architecture.action_dim, c, sigma)[1]
-    if isinstance(start.mental_model, CategoricalPolicy):
-        return float(torch.special.ndtr(torch.tensor(-c / sigma)))
-    return 0.0
+def agreement_probability(policy: Architecture, c: float, sigma: float, *, noted: bool = False) -> float:
+    """p(nu=1|s) where robot and human agree: the mental model is the policy itself, or the noted action its mean; discrete: and it is sure.
+
+    0 for policies whose p is sampled, for it differs from state to state there.
+    """
+    if policy.distribution == 'gaussian':
+        return probability_floor(policy.action_dim, c, sigma)[not noted]
+    return float(torch.special.ndtr(torch.tensor(-c / sigma))) if policy.distribution == 'categorical' else 0.0
 
 
 def floor_warnings(floor: float, c: float, sigma: float, rate: float, said: str) -> list[str]:
@@ -73,8 +75,8 @@ def calibration_warnings(fit: Calibration) -> list[str]:
         return []
     data = f'{fit.steps} steps (episodes: {fit.episodes})'
     if np.isfinite(fit.c_interval).all():
-        return [f'threshold: takeovers follow a threshold on M so sharply that {data} say no more of sigma than that it is small']
-    return [f'not determined: in {data} M hardly tells when the human intervenes, or each episode says something else; record more']
+        return [f'threshold: takeovers follow a threshold so sharply that {data} say no more of sigma than that it is small']
+    return [f'not determined: in {data} the models hardly tell when the human intervenes, or each episode says something else; record more']
 
 
 def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:

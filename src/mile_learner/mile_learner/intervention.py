@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,6 +23,8 @@ from scipy.special import gammaln, roots_genlaguerre
 from torch import Tensor
 
 DEFAULT_NODES = 8
+LEAST_SIGMA = 1.0
+"""[nats]; with a smaller one the sum over few points, those of a quadrature or draws, is no longer near Eq. 2."""
 SAMPLES = 256
 """Draws per state, or per component of a mixture, where Eq. 2 has no closed form; a power of two, as Sobol sequences want it.
 
@@ -40,6 +42,40 @@ class Draws(NamedTuple):
 
     points: Tensor
     log_weights: Tensor
+
+
+class Gains(NamedTuple):
+    """ln π(a|s) − E_{a'~π̂}[ln π(a'|s)]: what it would gain to intervene with a, at K of the human's actions in each of B states.
+
+    Attributes:
+        values: [nats], float64 (B, K).
+        log_weights: ln of the probability of each, (B, K); the weights of a state sum to one.
+    """
+
+    values: Tensor
+    log_weights: Tensor
+
+    def log_intervention_probability(self, c: float | Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s) (Eq. 2), float64 (B,) each; differentiable if the gains are.
+
+        Args:
+            c: cost of intervening [nats]; (), or (B, 1) of each state.
+            sigma: scale of the CDF [nats]; as c.
+        """
+        z = (self.values - c) / sigma
+        return (
+            torch.logsumexp(self.log_weights + torch.special.log_ndtr(z), dim=-1),
+            torch.logsumexp(self.log_weights + torch.special.log_ndtr(-z), dim=-1),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Gains]) -> Gains:
+        """Of the states of all parts."""
+        return cls(*map(torch.cat, zip(*parts, strict=True)))
+
+    def take(self, rows: Tensor) -> Gains:
+        """Of the states at `rows`, an index or mask tensor."""
+        return Gains(self.values[rows], self.log_weights[rows])
 
 
 def discrepancy(mean: Tensor, log_std: Tensor, mental_mean: Tensor, mental_log_std: Tensor) -> Tensor:
@@ -77,12 +113,14 @@ def log_intervention_probability(
         sigma: scale of the CDF [nats].
         nodes: quadrature nodes; see `enough_nodes`.
     """
+    return gaussian_gains(m, dim, nodes).log_intervention_probability(c, sigma)
+
+
+def gaussian_gains(m: Tensor, dim: int, nodes: int) -> Gains:
+    """Those of Gaussians of d = `dim` dimensions with discrepancies m (B,), at the nodes of the quadrature."""
     x, log_w = laguerre(nodes, dim)
-    z = (m.double().unsqueeze(-1) / 2 - x - c) / sigma
-    return (
-        torch.logsumexp(log_w + torch.special.log_ndtr(z), dim=-1),
-        torch.logsumexp(log_w + torch.special.log_ndtr(-z), dim=-1),
-    )
+    values = m.double().unsqueeze(-1) / 2 - x
+    return Gains(values, log_w.expand_as(values))
 
 
 def intervention_probability(
@@ -145,23 +183,16 @@ def gain(log_density: Callable[[Tensor], Tensor], points: Tensor, expected: Draw
     return log_density(points) - (expected.log_weights.exp() * log_density(expected.points)).sum(dim=0)
 
 
-def sampled_log_intervention_probability(
-    log_density: Callable[[Tensor], Tensor], draws: Draws, expected: Draws, c: float, sigma: float
-) -> tuple[Tensor, Tensor]:
-    """ln p(ν=1|s) and ln p(ν=0|s) (Eq. 2) for policies of any class, float64 (B,) each; differentiable if the draws are.
+def sampled_gains(log_density: Callable[[Tensor], Tensor], draws: Draws, expected: Draws) -> Gains:
+    """Those of policies of any class with a density; differentiable if the draws are.
 
     Args:
         log_density: ln π(a|s) at points (N, B, d) -> (N, B), up to a constant.
         draws: of a ~ π.
         expected: of a' ~ π̂.
-        c: cost of intervening [nats].
-        sigma: scale of the CDF [nats].
     """
-    z = (gain(log_density, draws.points, expected).double() - c) / sigma
-    return (
-        torch.logsumexp(draws.log_weights + torch.special.log_ndtr(z), dim=0),
-        torch.logsumexp(draws.log_weights + torch.special.log_ndtr(-z), dim=0),
-    )
+    values = gain(log_density, draws.points, expected).double()
+    return Gains(values.T, draws.log_weights.expand_as(values).T)
 
 
 def probability_floor(dim: int, c: float, sigma: float, nodes: int = DEFAULT_NODES) -> tuple[float, float]:
@@ -169,6 +200,11 @@ def probability_floor(dim: int, c: float, sigma: float, nodes: int = DEFAULT_NOD
     m = torch.tensor([0.0, float(dim)], dtype=torch.float64)
     at_zero, at_equal = log_intervention_probability(m, dim, c, sigma, nodes)[0].exp().tolist()
     return at_zero, at_equal
+
+
+def discrete_gains(log_policy: Tensor, log_mental: Tensor) -> Gains:
+    """Those of all A actions: ln π(a|s) and ln π̂(a|s), normalised, (B, A) each -> K = A."""
+    return Gains(log_policy - (log_mental.exp() * log_policy).sum(dim=-1, keepdim=True), log_policy)
 
 
 def discrete_log_classes(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mile_learner.architecture import Architecture
-from mile_learner.intervention import SAMPLES, Draws, base_samples, sampled_log_intervention_probability
+from mile_learner.intervention import SAMPLES, Draws, Gains, base_samples, sampled_gains
 from mile_learner.network import Policy
 from mile_learner.policy import Gaussian, bounded
 
@@ -45,10 +45,14 @@ class Mixture(NamedTuple):
         log_weights = (self.log_weights + log_weight).expand(len(noise), -1, -1)
         return Draws(points.movedim(2, 0).flatten(0, 1), log_weights.movedim(2, 0).flatten(0, 1))
 
-    def log_intervention_probability(self, expected: Mixture, c: float, sigma: float) -> tuple[Tensor, Tensor]:
-        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`."""
+    def gains(self, expected: Mixture) -> Gains:
+        """Sampled; see `mile_learner.intervention`."""
         own, other = base_samples(SAMPLES, self.means.shape[-1])
-        return sampled_log_intervention_probability(self.log_prob, self.draws(own), expected.draws(other), c, sigma)
+        return sampled_gains(self.log_prob, self.draws(own), expected.draws(other))
+
+    def log_intervention_probability(self, expected: Mixture, c: float, sigma: float) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each."""
+        return self.gains(expected).log_intervention_probability(c, sigma)
 
     @staticmethod
     def around(actions: Tensor, log_std: float) -> Mixture:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mile_learner.architecture import Architecture
 from mile_learner.errors import LearnerError
+from mile_learner.intervention import Gains
 
 INPUT_CLAMP = 10.0
 
@@ -75,6 +76,10 @@ class Distribution(Protocol):
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """ln π(a|s), (B, A) -> (B,)."""
+        ...
+
+    def gains(self, expected: Distribution) -> Gains:
+        """What interventions would gain, if this is the human's policy and `expected` what they expect of the robot."""
         ...
 
     def log_intervention_probability(self, expected: Distribution, c: float, sigma: float) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mile_learner.architecture import Architecture as Architecture
-from mile_learner.intervention import DEFAULT_NODES, Draws, discrepancy, enough_nodes, log_intervention_probability
+from mile_learner.intervention import (
+    DEFAULT_NODES,
+    LEAST_SIGMA,
+    Draws,
+    Gains,
+    discrepancy,
+    enough_nodes,
+    gaussian_gains,
+    log_intervention_probability,
+)
 from mile_learner.network import Policy
 
 
@@ -32,6 +41,10 @@ class Gaussian(NamedTuple):
     def log_prob(self, actions: Tensor) -> Tensor:
         """Summed over action dimensions, (B, d) -> (B,)."""
         return -negative_log_likelihood(self.mean, self.log_std, actions)
+
+    def gains(self, expected: Gaussian) -> Gains:
+        """At so many nodes as are enough for any sigma from LEAST_SIGMA nats on; see `mile_learner.intervention`."""
+        return gaussian_gains(discrepancy(*self, *expected), self.mean.shape[-1], enough_nodes(LEAST_SIGMA))
 
     def log_intervention_probability(self, expected: Gaussian, c: float, sigma: float, nodes: int = 0) -> tuple[Tensor, Tensor]:
         """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`; nodes: 0 for the default, or more if needed."""

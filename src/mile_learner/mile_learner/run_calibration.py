@@ -1,4 +1,4 @@
-"""c and σ of a run: which M a policy version means by them, the steps they are fitted to, and a version that has the fitted ones."""
+"""c and σ of a run: what a policy version means by them, the steps they are fitted to, and a version that has the fitted ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mile_learner.architecture import Architecture
 from mile_learner.bags import EpisodeRecord
 from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.calibrate import Calibration, calibrate, cost_for_rate
 from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
-from mile_learner.guards import calibration_warnings, floor_warnings
-from mile_learner.intervention import probability_floor
+from mile_learner.guards import AT_ONCE, agreement_probability, calibration_warnings, floor_warnings
+from mile_learner.intervention import Gains
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.mile import discrepancies
-from mile_learner.methods.mile_losses import Batch, MileConfig
-from mile_learner.policy import GaussianPolicy
+from mile_learner.methods.mile_losses import Batch, MileConfig, expected_robot
+from mile_learner.network import Policy
 from mile_learner.run_folder import Run
 from mile_learner.train import provenance
 
@@ -34,7 +34,7 @@ class Meaning:
     """What c and σ are about; both as in `MileConfig`.
 
     Attributes:
-        mental_model: against which M is taken, one of MENTAL_MODELS.
+        mental_model: what the human expects of the robot, one of MENTAL_MODELS.
         decisions: 'all', where every step of a takeover counts as ν = 1, or 'onset', where its first alone does.
     """
 
@@ -48,23 +48,20 @@ class Meaning:
         stated = configuration.get(METHOD)
         stated = stated if isinstance(stated, Mapping) else configuration
         noted = stated.get('mental_model') == NOTED
-        if not noted and not isinstance(bundle.mental_model, GaussianPolicy):
+        if not noted and not isinstance(bundle.mental_model, Policy):
             return None
         return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
 
     def check(self, bundle: Bundle) -> None:
-        """Refuse a version whose models have no such M.
+        """Refuse a version that expects nothing of the robot.
 
         Raises:
-            LearnerError: actions are not continuous, or there is no mental model where one is needed.
+            LearnerError: there is no mental model where one is needed.
         """
-        version, mental_model = bundle.manifest.version, bundle.mental_model
-        if not isinstance(bundle.policy, GaussianPolicy):
-            msg = f'{version}: got a {bundle.policy.distribution} policy, expected gaussian; these alone have M'
-            raise LearnerError(msg)
-        if self.mental_model == LEARNED and not isinstance(mental_model, GaussianPolicy):
+        mental_model = bundle.mental_model
+        if self.mental_model == LEARNED and not isinstance(mental_model, Policy):
             got = 'no mental model' if mental_model is None else f'a {mental_model.distribution} in the place of a mental model'
-            msg = f'{version}: got {got}, expected a policy; take M against the actions that were noted: --mental-model {NOTED}'
+            msg = f'{bundle.manifest.version}: got {got}, expected a policy; take the actions that were noted: --mental-model {NOTED}'
             raise LearnerError(msg)
 
 
@@ -73,23 +70,23 @@ class LoggedSteps:
     """N steps to which c and σ can be fitted.
 
     Attributes:
-        m: the discrepancy M(s), (N,).
+        gains: of intervening, in N states.
         intervening: ν, (N,).
         episode: number of the episode, (N,).
         operators: who held the pad, by number of the episode.
-        dim: number of action dimensions.
-        meaning: what M and ν are.
+        architecture: of the policy.
+        meaning: what is expected, and what ν is.
     """
 
-    m: Tensor
+    gains: Gains
     intervening: Tensor
     episode: Tensor
     operators: tuple[str, ...]
-    dim: int
+    architecture: Architecture
     meaning: Meaning
 
     def __len__(self) -> int:
-        return len(self.m)
+        return len(self.intervening)
 
     @classmethod
     def concatenate(cls, parts: Sequence[LoggedSteps]) -> LoggedSteps:
@@ -97,7 +94,7 @@ class LoggedSteps:
         first = np.cumsum([0, *(len(part.operators) for part in parts)]).tolist()
         return dataclasses.replace(
             parts[0],
-            m=torch.cat([part.m for part in parts]),
+            gains=Gains.concatenate([part.gains for part in parts]),
             intervening=torch.cat([part.intervening for part in parts]),
             episode=torch.cat([part.episode + number for part, number in zip(parts, first, strict=False)]),
             operators=tuple(name for part in parts for name in part.operators),
@@ -113,13 +110,22 @@ class LoggedSteps:
         names = np.array(self.operators)
         rows = {name: torch.from_numpy(names == name)[self.episode] for name in sorted(set(self.operators))}
         return {
-            name: dataclasses.replace(self, m=self.m[row], intervening=self.intervening[row], episode=self.episode[row])
+            name: dataclasses.replace(self, gains=self.gains.take(row), intervening=self.intervening[row], episode=self.episode[row])
             for name, row in rows.items()
         }
 
     def floor(self, c: float, sigma: float) -> float:
-        """p(ν=1|s) where robot and human agree: at M = d, where the mental model equals the policy; or, with noted actions, at M = 0."""
-        return probability_floor(self.dim, c, sigma)[self.meaning.mental_model == LEARNED]
+        """p(ν=1|s) where robot and human agree."""
+        return agreement_probability(self.architecture, c, sigma, noted=self.meaning.mental_model == NOTED)
+
+    def calibrate(self) -> Calibration:
+        """Fit c and σ.
+
+        Raises:
+            LearnerError: only one class of ν, or gains that are not finite.
+        """
+        exact = self.architecture.distribution == 'categorical'
+        return calibrate(self.gains, self.intervening, exact=exact, episode=self.episode)
 
 
 @dataclass(frozen=True)
@@ -141,42 +147,43 @@ def fit(steps: LoggedSteps, wanted: float | None = None) -> Fit:
     """Fit c and σ, and find the c with which p(ν=1|s) is `wanted` on average over the steps.
 
     Raises:
-        LearnerError: only one class of ν, or discrepancies that are not finite.
+        LearnerError: only one class of ν, or gains that are not finite.
     """
-    found = calibrate(steps.m, steps.intervening, steps.dim, episode=steps.episode)
+    found = steps.calibrate()
     warnings = calibration_warnings(found) + floor_warnings(
         steps.floor(found.c, found.sigma), found.c, found.sigma, found.rate, 'were seen'
     )
     if wanted is None:
         return Fit(found, None, tuple(warnings))
-    c = cost_for_rate(steps.m, steps.dim, found.sigma, wanted)
+    c = cost_for_rate(steps.gains, found.sigma, wanted)
     said = 'are wanted; no better policy comes below the floor'
     return Fit(found, c, (*warnings, *floor_warnings(steps.floor(c, found.sigma), c, found.sigma, wanted, said)))
 
 
 def logged_steps(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
-    """Every step of a run that says something about c and σ, M taken with the models of `bundle`.
+    """Every step of a run that says something about c and σ, its gains by the models of `bundle`.
 
     `bundle` is best the newest version: its policy was taught by what the human did, for whose it stands.
 
     Raises:
-        LearnerError: `bundle` has no such M, or episodes that cannot be used.
+        LearnerError: `bundle` has no mental model where one is needed, or episodes that cannot be used.
     """
     meaning.check(bundle)
     return _steps_of_records(_records(run, bundle), bundle, meaning)
 
 
 def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
-    """Those steps of a run with M by the version that flew each episode, which had not been trained on it: how well it foresaw what came.
+    """Those steps of a run, gains by the version that flew each episode, which had not been trained on it: did it foresee what came?
 
-    A version that was trained on a step has the human's action there, so M tells more about ν than it will in the next episode. What an
+    A version that was trained on a step has the human's action there, so gains tell more about ν than in the next episode. What an
     initial policy flew is left out, for that is what its own mental model expects.
 
     Raises:
-        LearnerError: M is against noted actions; or no episode that a trained version flew, or episodes or versions that cannot be used.
+        LearnerError: what is expected are the noted actions; no episode that a trained version flew; or episodes or versions that
+            cannot be used.
     """
     if meaning.mental_model == NOTED:
-        msg = 'calibration: got M against the noted actions, expected a mental model; the version that flew does what it noted, always'
+        msg = 'calibration: got the noted actions, expected a mental model; the version that flew does what it noted, always'
         raise LearnerError(msg)
     flown: dict[str, list[tuple[int, EpisodeRecord]]] = {}
     for iteration, record in _records(run, bundle):
@@ -208,20 +215,31 @@ def steps_of(data: InterventionData, bundle: Bundle, meaning: Meaning, operators
     """The steps of `data` that say something about c and σ; `operators`: by number of the episode, 0 and up (default: nobody is named).
 
     Raises:
-        LearnerError: `bundle` has no such M.
+        LearnerError: `bundle` has no mental model where one is needed.
     """
     meaning.check(bundle)
     steps = Batch.of(data, meaning.decisions)
     config = MileConfig(mental_model=meaning.mental_model)
-    mental_model = bundle.mental_model if isinstance(bundle.mental_model, GaussianPolicy) else bundle.policy
+    mental_model = bundle.mental_model if isinstance(bundle.mental_model, Policy) else bundle.policy
     return LoggedSteps(
-        m=discrepancies(bundle.policy, mental_model, steps, config)[steps.decided],
+        gains=gains(bundle.policy, mental_model, steps.take(steps.decided), config),
         intervening=steps.intervening[steps.decided],
         episode=torch.from_numpy(data.episode)[steps.decided],
         operators=operators or ('',) * (int(data.episode.max()) + 1),
-        dim=bundle.manifest.architecture.action_dim,
+        architecture=bundle.policy.architecture,
         meaning=meaning,
     )
+
+
+def gains(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> Gains:
+    """What intervening would have gained, without gradient: `policy` is the human's, and what they expect is `config.mental_model`."""
+    parts = []
+    with torch.no_grad():
+        for rows in torch.arange(len(steps.inputs)).split(AT_ONCE):
+            part = steps.take(rows)
+            human = policy(part.inputs)
+            parts.append(human.gains(expected_robot(human, policy, mental_model, part, config)))
+    return Gains.concatenate(parts)
 
 
 def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit, *, ahead: bool = False) -> Manifest:

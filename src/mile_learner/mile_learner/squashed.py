@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions.transforms import TanhTransform
 
 from mile_learner.architecture import Architecture
-from mile_learner.intervention import SAMPLES, Draws, base_samples, sampled_log_intervention_probability
+from mile_learner.intervention import SAMPLES, Draws, Gains, base_samples, sampled_gains
 from mile_learner.network import Policy
 from mile_learner.policy import Gaussian, bounded
 
@@ -43,10 +43,14 @@ class Squashed(NamedTuple):
         """Of u, from standard normal numbers (N, B or 1, d), differentiable."""
         return Gaussian(*self).draws(noise)
 
-    def log_intervention_probability(self, expected: Squashed, c: float, sigma: float) -> tuple[Tensor, Tensor]:
-        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each; see `mile_learner.intervention`."""
+    def gains(self, expected: Squashed) -> Gains:
+        """Sampled; see `mile_learner.intervention`."""
         own, other = base_samples(SAMPLES, self.mean.shape[-1])
-        return sampled_log_intervention_probability(self.log_density, self.draws(own), expected.draws(other), c, sigma)
+        return sampled_gains(self.log_density, self.draws(own), expected.draws(other))
+
+    def log_intervention_probability(self, expected: Squashed, c: float, sigma: float) -> tuple[Tensor, Tensor]:
+        """ln p(ν=1|s) and ln p(ν=0|s), float64 (B,) each."""
+        return self.gains(expected).log_intervention_probability(c, sigma)
 
     @staticmethod
     def around(actions: Tensor, log_std: float) -> Squashed:

@@ -18,7 +18,7 @@ from mile_learner.intervention import (
     intervention_probability,
     log_intervention_probability,
     probability_floor,
-    sampled_log_intervention_probability,
+    sampled_gains,
 )
 from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 
@@ -42,7 +42,7 @@ def test_closed_form_of_random_networks_equals_a_million_samples_and_so_does_its
     human, expected = Gaussian(*outputs[:2]), Gaussian(*outputs[2:])
     own, other = base_samples(2**20, dim)
     exact, _ = human.log_intervention_probability(expected, c, sigma)
-    sampled, _ = sampled_log_intervention_probability(human.log_prob, human.draws(own), expected.draws(other), c, sigma)
+    sampled, _ = sampled_gains(human.log_prob, human.draws(own), expected.draws(other)).log_intervention_probability(c, sigma)
     assert (exact.exp() - sampled.exp()).abs().max() <= 1e-3
     for one, two in zip(*(torch.autograd.grad(p.exp().sum(), outputs) for p in (exact, sampled)), strict=True):
         assert torch.allclose(one, two, rtol=0, atol=1e-3)

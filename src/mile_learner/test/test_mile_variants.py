@@ -216,8 +216,6 @@ def test_the_released_code_forgets_its_mental_model_once_and_clamps(make_bundle:
 
 def test_what_mile_refuses(make_bundle: MakeBundle) -> None:
     discrete = data_of(discrete=True)
-    with pytest.raises(LearnerError, match='gaussian policies only'):
-        fit(discrete, discrete_bundle(), calibrate=True)
     with pytest.raises(LearnerError, match='no mental model'):
         fit(discrete, discrete_bundle(mental=False))
     fit(discrete, discrete_bundle(mental=False), mental_model='snapshot', epochs=1)

@@ -1,4 +1,4 @@
-"""c and sigma of a run: fitted to the M that is asked for, by operator, at a wanted rate; and what the next training takes."""
+"""c and sigma of a run: fitted with the mental model that is asked for, by operator, at a wanted rate; and what the next training takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mile_learner.classifier import InterventionClassifier
 from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
-from mile_learner.intervention import intervention_probability, log_intervention_probability
+from mile_learner.intervention import gaussian_gains, intervention_probability
 from mile_learner.policy import Architecture
 from mile_learner.run_calibration import (
     LEARNED,
@@ -94,14 +94,14 @@ def record(
 
 
 @pytest.mark.parametrize('meaning', [ALL_NOTED, ALL_LEARNED])
-def test_what_generated_the_takeovers_is_found_with_the_m_that_it_was(record: Callable[..., Run], bundle: Bundle, meaning: Meaning) -> None:
+def test_what_generated_the_takeovers_is_found_with_its_mental_model(record: Callable[..., Run], bundle: Bundle, meaning: Meaning) -> None:
     run = record(meaning, {'': ANNA})
     found = fit(logged_steps(run, bundle, meaning)).calibration
     assert (found.steps, found.episodes) == (600, 6)
     assert found.c_interval[0] < ANNA[0] < found.c_interval[1]
     assert found.sigma_interval[0] < ANNA[1] < found.sigma_interval[1]
     other = fit(logged_steps(run, bundle, ALL_LEARNED if meaning == ALL_NOTED else ALL_NOTED)).calibration
-    assert other.log_loss > found.log_loss + 0.1, 'the other M says less about when the human intervened'
+    assert other.log_loss > found.log_loss + 0.1, 'the other says less about when the human intervened'
 
 
 def test_a_prediction_by_fitted_c_and_sigma_is_better_than_by_others(record: Callable[..., Run], bundle: Bundle) -> None:
@@ -120,7 +120,7 @@ def test_a_prediction_by_fitted_c_and_sigma_is_better_than_by_others(record: Cal
     assert both.c > own.manifest.c, 'as many steps more without an intervention'
 
 
-def test_ahead_every_episode_has_the_m_of_the_version_that_flew_it(
+def test_ahead_every_episode_has_the_gains_of_the_version_that_flew_it(
     tmp_path: Path, make_bundle: Callable[..., Bundle], make_step: Callable[..., Step], write_episode: Callable[..., Path]
 ) -> None:
     run = Run.create(tmp_path / 'run', {})
@@ -140,10 +140,10 @@ def test_ahead_every_episode_has_the_m_of_the_version_that_flew_it(
     assert ahead.operators == ('person 2', 'person 3', 'person 4')
     assert ahead.episode.tolist() == [0] * 6 + [1] * 6 + [2] * 6
     everything = {version: logged_steps(run, of, ALL_LEARNED) for version, of in versions.items()}
-    of_each = [everything[version].m[6 * number : 6 * number + 6] for number, version in ((2, 'v002'), (3, 'v003'), (4, 'v003'))]
-    assert torch.equal(ahead.m, torch.cat(of_each))
+    of_each = [everything[version].gains.values[6 * number : 6 * number + 6] for number, version in ((2, 'v002'), (3, 'v003'), (4, 'v003'))]
+    assert torch.equal(ahead.gains.values, torch.cat(of_each))
     assert torch.equal(ahead.intervening, everything['v000'].intervening[12:])
-    assert not torch.equal(ahead.m, everything['v003'].m[12:])
+    assert not torch.equal(ahead.gains.values, everything['v003'].gains.values[12:])
 
 
 def test_operators_are_told_apart(record: Callable[..., Run], bundle: Bundle) -> None:
@@ -161,18 +161,18 @@ def test_the_cost_of_a_wanted_rate_and_when_the_floor_forbids_it(record: Callabl
     steps = logged_steps(record(ALL_LEARNED, {'': (6.0, 4.0)}), bundle, ALL_LEARNED)
     found = fit(steps, 0.25)
     assert found.c_for_rate is not None
-    predicted = log_intervention_probability(steps.m, 4, found.c_for_rate, found.calibration.sigma, nodes=32)[0].exp()
+    predicted = steps.gains.log_intervention_probability(found.c_for_rate, found.calibration.sigma)[0].exp()
     assert predicted.mean().item() == pytest.approx(0.25, abs=1e-3)
     assert not found.warnings
-    agreeing = dataclasses.replace(steps, m=steps.m / 50)
-    assert agreeing.m.median() < 4, 'closer than a mental model that equals the policy'
+    agreeing = dataclasses.replace(steps, gains=gaussian_gains(torch.linspace(0.0, 4.0, len(steps)), 4, nodes=16))
     (warning,) = [text for text in fit(agreeing, 0.25).warnings if 'wanted' in text]
     assert warning.startswith('floor: with c =')
     assert warning.endswith('but 0.25 are wanted; no better policy comes below the floor')
 
 
 def test_the_floor_is_where_robot_and_human_agree() -> None:
-    steps = LoggedSteps(torch.ones(1), torch.ones(1), torch.zeros(1), ('',), 4, ALL_LEARNED)
+    nothing = gaussian_gains(torch.ones(1), 4, nodes=16)
+    steps = LoggedSteps(nothing, torch.ones(1), torch.zeros(1), ('',), Architecture(input_dim=12, action_dim=4), ALL_LEARNED)
     agree = intervention_probability(*[torch.zeros(1, 4)] * 4, 5.0, 3.0).item()
     assert steps.floor(5.0, 3.0) == pytest.approx(agree)
     assert dataclasses.replace(steps, meaning=ALL_NOTED).floor(5.0, 3.0) < agree, 'a noted action has hardly any spread of its own'
@@ -193,7 +193,7 @@ def test_onset_leaves_out_the_steps_after_it(tmp_path: Path, bundle: Bundle, mak
         ({'mental_model': 'bc_frozen', 'decisions': 'onset'}, True, Meaning(LEARNED, 'onset')),
         ({'mental_model': 'noted', 'decisions': 'onset'}, True, Meaning(NOTED, 'onset')),
         ({'mental_model': 'noted', 'calibrate': {'mental_model': 'learned', 'decisions': 'all'}}, True, ALL_LEARNED),
-        ({'mental_model': 'noted', 'calibrate': True}, True, ALL_NOTED),
+        ({'mental_model': 'noted', 'calibrate': False}, True, ALL_NOTED),
         ({}, False, None),
         ({'mental_model': ['?'], 'decisions': 3}, True, ALL_LEARNED),
     ],
@@ -226,8 +226,8 @@ def test_the_next_training_takes_what_was_written(record: Callable[..., Run]) ->
 def test_what_the_data_do_not_determine_is_not_written(record: Callable[..., Run], bundle: Bundle) -> None:
     run = record(ALL_LEARNED, {'': ANNA})
     steps = logged_steps(run, bundle, ALL_LEARNED)
-    found: Fit = fit(dataclasses.replace(steps, m=torch.full_like(steps.m, 4.0)))
-    assert 'M hardly tells' in found.warnings[0]
+    found: Fit = fit(dataclasses.replace(steps, gains=gaussian_gains(torch.full((len(steps),), 4.0), 4, nodes=16)))
+    assert 'the models hardly tell' in found.warnings[0]
     with pytest.raises(LearnerError, match='do not determine c'):
         save_calibrated(run, bundle, ALL_LEARNED, found)
     assert run.next_version() == 'v001'
@@ -236,14 +236,14 @@ def test_what_the_data_do_not_determine_is_not_written(record: Callable[..., Run
 def test_a_threshold_is_written_as_the_smallest_sigma(record: Callable[..., Run], bundle: Bundle) -> None:
     run = record(ALL_LEARNED, {'': ANNA})
     steps = logged_steps(run, bundle, ALL_LEARNED)
-    found = fit(dataclasses.replace(steps, intervening=steps.m > 30))
+    found = fit(dataclasses.replace(steps, intervening=steps.gains.values[:, 0] > 13))
     assert found.warnings[0].startswith('threshold: ')
     written = save_calibrated(run, bundle, ALL_LEARNED, found)
     assert (written.c, written.sigma) == (found.calibration.c, pytest.approx(1.0, abs=1e-3))
     assert written.metrics['warnings'] == list(found.warnings)
 
 
-def test_models_without_an_m_are_refused(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+def test_versions_that_expect_nothing_are_refused(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
     run = Run.create(tmp_path / 'run', {})
     with pytest.raises(LearnerError, match=r'got no mental model, expected a policy; .* --mental-model noted'):
         logged_steps(run, make_bundle(mental=False), ALL_LEARNED)

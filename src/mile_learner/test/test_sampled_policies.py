@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,13 @@ from torch import Tensor, distributions
 from mile_learner.bundle import POLICIES, Bundle, Manifest
 from mile_learner.errors import LearnerError
 from mile_learner.guards import model_warnings
-from mile_learner.intervention import base_samples, sampled_log_intervention_probability
+from mile_learner.intervention import base_samples, sampled_gains
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.mixture import Mixture
+from mile_learner.network import Policy
 from mile_learner.policy import Architecture, Gaussian
+from mile_learner.run_calibration import LEARNED, NOTED, Meaning, steps_of
 from mile_learner.squashed import Squashed
 
 MakeBundle = Callable[..., Bundle]
@@ -43,7 +46,7 @@ def policy_of(kind: str, parts: list[Tensor] | tuple[Tensor, ...]) -> Any:
 def estimate(human: Any, expected: Any, c: float, sigma: float, samples: int) -> Tensor:
     own, other = base_samples(samples, human.mean.shape[-1])
     density = human.log_density if isinstance(human, Squashed) else human.log_prob
-    return sampled_log_intervention_probability(density, human.draws(own), expected.draws(other), c, sigma)[0].exp()
+    return sampled_gains(density, human.draws(own), expected.draws(other)).log_intervention_probability(c, sigma)[0].exp()
 
 
 def as_in_torch(policy: Any) -> distributions.Distribution:
@@ -148,6 +151,30 @@ def test_mile_lowers_its_loss_and_is_reproducible(kind: str, mental_model: str) 
     model_warnings(takeovers(), one)
 
 
+@pytest.mark.parametrize(
+    ('kind', 'expected'), [('squashed', LEARNED), ('mixture', NOTED), ('categorical', LEARNED), ('categorical', NOTED)]
+)
+def test_c_and_sigma_are_fitted_to_any_class(kind: str, expected: str) -> None:
+    c, sigma, bundle, data = 2.0, 1.5, small_bundle(kind), takeovers(800)
+    if kind == 'categorical':
+        data = dataclasses.replace(data, robot_action=data.robot_action[:, :1], human_action=data.human_action[:, :1])
+    with torch.no_grad():
+        for model in (bundle.policy, bundle.mental_model):
+            assert isinstance(model, Policy)
+            for weights in model.body.parameters():
+                weights *= 3  # so that states differ
+    steps = steps_of(data, bundle, Meaning(expected, 'all'))
+    log_p, log_not_p = steps.gains.log_intervention_probability(c, sigma)
+    nu = torch.rand(len(steps), generator=torch.Generator().manual_seed(1), dtype=torch.float64) < log_p.exp()
+    found = dataclasses.replace(steps, intervening=nu).calibrate()
+    assert found.c_interval[0] < c < found.c_interval[1]
+    assert found.sigma_interval[0] < sigma < found.sigma_interval[1]
+    assert found.log_loss <= -torch.where(nu, log_p, log_not_p).mean().item(), 'no other c and sigma are likelier'
+    if expected == LEARNED:
+        bundle.manifest = dataclasses.replace(bundle.manifest, c=c, sigma=sigma)
+        assert bundle.act(data.stacked)[1] == pytest.approx(log_p.exp().numpy(), abs=1e-6), 'what the fit is about is what flies'
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_baselines_clone_them_and_what_needs_a_gaussian_says_so(kind: str, make_bundle: MakeBundle) -> None:
     start, data = small_bundle(kind), takeovers()
@@ -155,7 +182,7 @@ def test_baselines_clone_them_and_what_needs_a_gaussian_says_so(kind: str, make_
         config = METHODS[name].configure('')
         config = type(config).from_mapping({**config.to_mapping(), 'epochs': 2})
         assert METHODS[name].fit(data, start, config=config, seed=0).policy.distribution == kind
-    for name, options in (('rlif', {}), ('mile', {'calibrate': True}), ('mile', {'variant': 'as_released'})):
+    for name, options in (('rlif', {}), ('mile', {'variant': 'as_released'})):
         config = type(METHODS[name].configure('')).from_mapping(options)
         with pytest.raises(LearnerError, match=rf'gaussian.*{kind}|{kind}.*gaussian'):
             METHODS[name].fit(data, start, config=config, seed=0)

@@ -299,14 +299,13 @@ def test_a_policy_that_the_intervention_loss_pulls_to_the_mental_model_is_notice
 
 def test_noted_actions_hold_the_policy_where_nobody_intervened(make_bundle: Callable[..., Bundle]) -> None:
     data = toy_data()
-    options: dict[str, Any] = {'epochs': 60, 'learning_rate': 3e-3, 'calibrate': True, 'std_gradient': False}
+    options: dict[str, Any] = {'epochs': 60, 'learning_rate': 3e-3, 'std_gradient': False}
     moved = {}
     for mental_model in ('learned', 'noted'):
         config = MileConfig(mental_model=mental_model, **options)
         trained = Mile().fit(data, zero_bundle(make_bundle), config=config, seed=0)
         moved[mental_model] = np.abs(trained.act(data.stacked)[0][~data.intervening]).mean()
     assert moved['noted'] < 0.75 * moved['learned']
-    assert trained.manifest.sigma < 3.0  # when the human intervenes is plain in these data, and the fit says so
     assert trained.mental_model is not None
     assert np.array_equal(trained.mental_model.state_dict()['input_std'], zero_bundle(make_bundle).policy.input_std)
 

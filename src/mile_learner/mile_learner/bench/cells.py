@@ -28,7 +28,7 @@ from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
-from mile_learner.policy import GaussianPolicy
+from mile_learner.network import Policy
 from mile_learner.run_calibration import LoggedSteps, steps_of
 
 Record = dict[str, Any]
@@ -206,7 +206,7 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
         if iteration > 1:
             past, now = InterventionData.concatenate(parts[:-1]), parts[-1]
             predictions = {cell.method: bundle.act(now.stacked)[1], **{name: rate_predictions(name, past, now) for name in PREDICTORS}}
-            if isinstance(bundle.mental_model, GaussianPolicy):
+            if isinstance(bundle.mental_model, Policy):
                 trained_on = [steps_of(past, bundle, MEANING)]
                 for name, seen in (('calibrated', trained_on), ('calibrated ahead', predicted)):
                     predictions[f'{cell.method}, {name}'] = calibrated(bundle, seen).act(now.stacked)[1]

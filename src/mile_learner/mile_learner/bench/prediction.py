@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
-from mile_learner.calibrate import calibrate
 from mile_learner.methods.base import InterventionData
 from mile_learner.run_calibration import LEARNED, LoggedSteps, Meaning
 
@@ -34,7 +33,7 @@ def calibrated(bundle: Bundle, seen: Sequence[LoggedSteps]) -> Bundle:
     steps = LoggedSteps.concatenate(seen) if seen else None
     if steps is None or steps.rate in (0.0, 1.0):
         return bundle
-    found = calibrate(steps.m, steps.intervening, steps.dim)
+    found = steps.calibrate()
     return Bundle(bundle.policy, bundle.mental_model, dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
 
 

@@ -10,15 +10,12 @@ from statistics import fmean
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from mile_learner.bundle import POLICIES, Bundle
-from mile_learner.calibrate import calibrate
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import discrepancy
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import TrainingState, epochs
-from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, expected_robot, mile_losses, summary
+from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, mile_losses, summary
 from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
 from mile_learner.network import Policy
 
@@ -56,9 +53,6 @@ class Mile:
             msg = f'got {len(data)} steps without an intervention, expected at least one; MILE learns from interventions'
             raise LearnerError(msg)
         kind = start.manifest.architecture.distribution
-        if config.calibrate and kind != 'gaussian':
-            msg = f'calibrate: got true, expected false; c and sigma are fitted to gaussian policies only, this one is {kind}'
-            raise LearnerError(msg)
         if config.variant == 'as_released' and kind not in ('gaussian', 'categorical'):
             msg = f'variant: got as_released, expected as_published; the released likelihood is of gaussian policies, this one is {kind}'
             raise LearnerError(msg)
@@ -86,14 +80,10 @@ class Mile:
                 raise TrainingCancelled
         if config.mental_model == 'none':
             mental_model = copy.deepcopy(policy)
-        if config.calibrate and not steps.intervening[steps.decided].all() and not (~steps.intervening[steps.decided]).all():
-            c, sigma = fitted(policy, mental_model, steps.take(steps.decided), config)
         manifest = dataclasses.replace(
             start.manifest,
             mental_architecture=mental_model.architecture,
             method=self.name,
-            c=c,
-            sigma=sigma,
             configuration=config.to_mapping(),
             seed=seed,
             metrics=metrics,
@@ -123,16 +113,3 @@ def initial_mental_model(start: Bundle, config: MileConfig, seed: int) -> Policy
         torch.manual_seed(seed)
         model.body = POLICIES[model.architecture.distribution](model.architecture).body
     return model
-
-
-def fitted(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> tuple[float, float]:
-    """c and σ that explain best when the human intervened, given the trained models."""
-    calibration = calibrate(discrepancies(policy, mental_model, steps, config), steps.intervening, steps.robot_actions.shape[-1])
-    return calibration.c, calibration.sigma
-
-
-def discrepancies(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> Tensor:
-    """M of every step (B,), without gradient: `policy` is the human's, and what they expect of the robot is `config.mental_model`."""
-    with torch.no_grad():
-        human = policy(steps.inputs)
-        return discrepancy(*human, *expected_robot(human, policy, mental_model, steps, config))

@@ -100,9 +100,6 @@ class MileConfig(Config):
     lapse: float = option(
         0.0, doc='probability that nu has nothing to do with the state: p becomes lapse/2 + (1 - lapse) p', ge=0.0, lt=1.0
     )
-    calibrate: bool = option(
-        False, doc='whether c and sigma are fitted to the data after training, for display and the next training; gaussian policies'
-    )
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
     nodes: int = option(
         0, doc='quadrature nodes of the intervention probability, gaussian policies; 0: as many as sigma needs', ge=0, le=64
