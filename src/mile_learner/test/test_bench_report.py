@@ -1,4 +1,4 @@
-"""The report on raw records written by hand: who is compared with whom, and on which tasks."""
+"""The report, and the choice of learning rates, on raw records written by hand: who is compared with whom, and on which tasks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from mile_learner.bench import figures
 from mile_learner.bench.report import make_report
+from mile_learner.bench.tune import CHOSEN_FILE, choose
 
 
 def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50, **head: Any) -> None:
@@ -151,3 +152,26 @@ def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:
     assert found['knows_when']['scores']['average_precision']['mean'] == pytest.approx((1 / 4 + 3 / 4) / 2)
     assert found['knows_when']['steps'] == 16
     assert found['knows_when']['scores']['average_precision']['low'] is None, 'one seed has no interval, and JSON no NaN'
+
+
+def test_a_chosen_learning_rate_says_whether_other_seeds_would_choose_it_too(tmp_path: Path) -> None:
+    returns = {'iwr': {1e-4: (50, 60, 55), 1e-3: (80, 95, 90), 1e-5: (0, 0, 0)}, 'mile': {1e-4: (0, 90, 60), 1e-3: (100, 0, 0)}}
+    for method, rates in {**returns, 'bc_all': {1e-3: (1, 2, 3)}}.items():
+        for rate, of_seeds in rates.items():
+            for seed, returned in enumerate(of_seeds):
+                _cell(tmp_path, 'lunar_lander', f'{method}[learning_rate={rate:f}]', seed, 5, returned)
+    found = choose(tmp_path)
+    assert found == json.loads((tmp_path / CHOSEN_FILE).read_text())
+    assert found['chosen']['lunar_lander'] == {
+        'iwr': {'learning_rate': 1e-3},
+        'mile': {'learning_rate': 1e-4},
+        'bc_all': {'learning_rate': 1e-3},
+    }
+    margins = found['margins']['lunar_lander']
+    assert margins['bc_all'] is None, 'there was nothing to choose'
+    assert {method: margins[method]['next'] for method in returns} == {'iwr': 1e-4, 'mile': 1e-3}
+    value, low, high = margins['iwr']['difference']
+    assert value == pytest.approx(100 / 3)
+    assert 0 < low < value < high
+    value, low, high = margins['mile']['difference']
+    assert low < 0 < value < high, 'one seed alone may choose the other'

@@ -239,6 +239,7 @@ def test_tuning_tries_the_same_grid_for_every_method_on_seeds_and_states_of_its_
         assert set(rates) == {'0.00001', '0.01'}
         best = found['chosen'][toy_task][method]['learning_rate']
         assert rates[np.format_float_positional(best)] == max(rates.values())
+        assert found['margins'][toy_task][method]['difference'][1:] == [None, None], 'one seed says nothing of the next'
     found['chosen'][toy_task] = {'iwr': {'learning_rate': 0.02}, 'bc_all': {'learning_rate': 0.03}}
     (grid / tune.CHOSEN_FILE).write_text(json.dumps(found))
     cells = _cells(toy_task, methods=('iwr[epochs=2]', 'bc_all[epochs=2,learning_rate=0.5]'), seeds=1)

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,11 +161,21 @@ def _tune(args: argparse.Namespace) -> Answer:
         return data, text, code
     found = choose(args.out)
     lines = [
-        f'{task} {method}: ' + ', '.join(f'{rate}: {score:.2f}' for rate, score in rates.items())
+        f'{task} {method}: ' + ', '.join(f'{rate}: {score:.2f}' for rate, score in rates.items()) + _margin(found['margins'][task][method])
         for task, tried in found['scores'].items()
         for method, rates in tried.items()
     ]
     return data | found, '\n'.join([*lines, f'use them with: mile bench run {args.suite} --tuned {args.out} --out DIR']), 0
+
+
+def _margin(margin: Mapping[str, Any] | None) -> str:
+    """Whether other seeds would choose the same."""
+    if margin is None:
+        return ''
+    value, low, high = margin['difference']
+    if low is None:
+        return '; one seed'
+    return f'; {"decided" if low > 0 else "undecided"}, {value:+.2f} [{low:.2f}, {high:.2f}] over {margin["next"]:g}'
 
 
 def _run(args: argparse.Namespace) -> Answer:

@@ -9,11 +9,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from mile_learner.bench.results import read_results
+from mile_learner.bench.statistics import paired_difference
 from mile_learner.bench.suites import NO_HUMAN, Cell, configured, parse_method, trained
 from mile_learner.bench.tasks import TASKS, get_task
 from mile_learner.errors import LearnerError
@@ -22,6 +24,9 @@ from mile_learner.files import write_atomically
 CHOSEN_FILE = 'chosen.json'
 FIRST_SEED = 1000
 LEARNING_RATES = (1e-5, 1e-4, 1e-3)
+
+Scores = dict[tuple[str, int], float]
+"""By human and seed."""
 
 
 def candidates(methods: Sequence[str], rates: Sequence[float]) -> list[str]:
@@ -53,26 +58,30 @@ def choose(out: Path) -> dict[str, Any]:
 
     Of equally good ones that which is nearest to the method's own, as a ratio: where nothing succeeds, nothing speaks for another.
 
-    Writes `out`/chosen.json: `chosen` by task and method, and the `scores` that it was chosen by.
+    Writes `out`/chosen.json: `chosen` by task and method, the `scores` that it was chosen by, and the `margins`: the next best rate, and by
+    how much the chosen one is ahead of it, with the 95 % interval of a paired difference (null with one seed). An interval that holds 0
+    says that other seeds may choose otherwise.
 
     Raises:
         LearnerError: no whole cell, or a damaged one.
     """
-    tried: dict[str, dict[str, dict[str, list[float]]]] = {}
+    tried: dict[str, dict[str, dict[str, Scores]]] = {}
     for cell in read_results(out):
         if cell.human != NO_HUMAN:
             rate = configured(cell.method, cell.task).to_mapping()['learning_rate']
             of_method = tried.setdefault(cell.task, {}).setdefault(without_rate(cell.method), {})
-            of_method.setdefault(_text(rate), []).append(cell.score(cell.tested()[-1], get_task(cell.task).metric))
+            score = cell.score(cell.tested()[-1], get_task(cell.task).metric)
+            of_method.setdefault(_text(rate), {})[cell.human, cell.seed] = score
     scores = {
-        task: {method: {rate: float(np.mean(values)) for rate, values in rates.items()} for method, rates in methods.items()}
+        task: {method: {rate: fmean(values.values()) for rate, values in rates.items()} for method, rates in methods.items()}
         for task, methods in tried.items()
     }
-    chosen = {
-        task: {method: {'learning_rate': _best(rates, configured(method, task))} for method, rates in methods.items()}
-        for task, methods in scores.items()
+    best = {task: {method: _best(rates, configured(method, task)) for method, rates in methods.items()} for task, methods in scores.items()}
+    found = {
+        'chosen': {task: {method: {'learning_rate': float(rate)} for method, rate in rates.items()} for task, rates in best.items()},
+        'scores': scores,
+        'margins': {task: {name: _margin(tried[task][name], rate) for name, rate in rates.items()} for task, rates in best.items()},
     }
-    found = {'chosen': chosen, 'scores': scores}
     write_atomically(out / CHOSEN_FILE, (json.dumps(found, indent=1) + '\n').encode())
     return found
 
@@ -146,8 +155,21 @@ def _of_task(task: str, chosen: str) -> dict[str, Any] | None:
     return tasks.get(task, tasks.get(get_task(task).configured_as if task in TASKS else task))
 
 
-def _best(rates: Mapping[str, float], config: Any) -> float:
-    return float(max(rates, key=lambda rate: (rates[rate], -abs(math.log(float(rate) / config.learning_rate)))))
+def _best(rates: Mapping[str, float], config: Any) -> str:
+    return max(rates, key=lambda rate: (rates[rate], -abs(math.log(float(rate) / config.learning_rate))))
+
+
+def _margin(rates: Mapping[str, Scores], best: str) -> dict[str, Any] | None:
+    """The next best rate, and mean, low and high of the difference to it; None where there is no other."""
+    others = [rate for rate in rates if rate != best]
+    if not others:
+        return None
+    second = max(others, key=lambda rate: fmean(rates[rate].values()))
+    shared = sorted(rates[best].keys() & rates[second].keys())
+    of_human = [[pair for pair in shared if pair[0] == human] for human in dict.fromkeys(human for human, _ in shared)]
+    one, other = ([np.array([rates[rate][pair] for pair in pairs]) for pairs in of_human] for rate in (best, second))
+    difference = paired_difference(one, other)
+    return {'next': float(second), 'difference': [value if math.isfinite(value) else None for value in difference]}
 
 
 def _text(rate: float) -> str:
