@@ -59,11 +59,10 @@ class Mile:
         policy = copy.deepcopy(start.policy)
         mental_model = initial_mental_model(start, config, seed)
         c, sigma = start.manifest.c, start.manifest.sigma
-        steps = Batch.of(data, config.decisions)
+        steps, grad_clip = Batch.of(data, config.decisions), config.grad_clip
         generator = torch.Generator().manual_seed(seed)
-        trained, grad_clip = steps, config.grad_clip
         if config.variant == 'as_released':
-            trained = steps.take(torch.randperm(len(data), generator=generator)[: max(round(RELEASED_SHARE * len(data)), 1)])
+            steps = steps.take(torch.randperm(len(data), generator=generator)[: max(round(RELEASED_SHARE * len(data)), 1)])
             grad_clip = math.inf
         parameters = [*policy.parameters(), *(mental_model.parameters() if config.mental_model == 'learned' else ())]
         optimizer = adam(parameters, config.learning_rate)
@@ -71,7 +70,7 @@ class Mile:
         for epoch in epochs(config.epochs, TrainingState([optimizer], generator)):
             done: list[Losses] = []
             norms: list[float] = []
-            for batch in trained.minibatches(config.batch_size, generator):
+            for batch in steps.minibatches(config.batch_size, generator):
                 losses = mile_losses(policy, mental_model, batch, c=c, sigma=sigma, config=config)
                 norms.append(descend(optimizer, losses.total, grad_clip).item())
                 done.append(losses)
