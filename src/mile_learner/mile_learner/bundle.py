@@ -1,6 +1,8 @@
 """A policy version on disk: weights as safetensors, everything else as JSON; opening one executes nothing.
 
-policies/v003/policy.safetensors  mental_model.safetensors  manifest.json
+policies/v003/policy.safetensors  mental_model.safetensors  learner_state.safetensors  manifest.json
+
+The last two sets of weights are there where the method that made the version has them.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from mile_learner.step import Array
 N = TypeVar('N', bound=Network)
 POLICY_FILE = 'policy.safetensors'
 MENTAL_MODEL_FILE = 'mental_model.safetensors'
+LEARNER_STATE_FILE = 'learner_state.safetensors'
 POLICIES: Mapping[str, Callable[[Architecture], Policy]] = {
     kind.distribution: kind for kind in (GaussianPolicy, SquashedPolicy, MixturePolicy, CategoricalPolicy)
 }
@@ -49,19 +52,31 @@ class Bundle:
     """A policy, its mental model, and what is needed to run them.
 
     The policy is one of `POLICIES`. The mental model is of the same class, or an `InterventionClassifier` in its place, or None. A is the
-    width of an action array: 1 for discrete actions, which are given by their number.
+    width of an action array: 1 for discrete actions, which are given by their number. `learner_state` is what else the method that made
+    the version needs to train it further, e.g. the critics of RLIF; nothing else reads it.
 
     Raises:
         LearnerError: the mental model is a policy of another class.
     """
 
-    def __init__(self, policy: Policy, mental_model: Policy | InterventionClassifier | None, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        mental_model: Policy | InterventionClassifier | None,
+        manifest: Manifest,
+        learner_state: Mapping[str, Tensor] | None = None,
+    ) -> None:
         if isinstance(mental_model, Policy) and mental_model.distribution != policy.distribution:
             msg = f'{manifest.version}: got a {mental_model.distribution} mental model, expected a {policy.distribution} one, as the policy'
             raise LearnerError(msg)
         self.policy = policy
         self.mental_model = mental_model
         self.manifest = manifest
+        self.learner_state = learner_state or {}
+
+    def with_manifest(self, manifest: Manifest) -> Bundle:
+        """The same networks with another manifest."""
+        return Bundle(self.policy, self.mental_model, manifest, self.learner_state)
 
     def act(self, stacked: Array) -> tuple[Array, Array]:
         """The robot action and p(ν=1|s): (H*d,) -> (A,) and (), or (B, H*d) -> (B, A) and (B,); p is NaN without a mental model.
@@ -101,11 +116,16 @@ class Bundle:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
-            modules = {POLICY_FILE: self.policy, MENTAL_MODEL_FILE: self.mental_model}
-            for name, module in modules.items():
-                if module is not None:
-                    save_file(module.state_dict(), temporary / name)
-            weights = {name: sha256_of(temporary / name) for name, module in modules.items() if module is not None}
+            tensors: dict[str, Mapping[str, Tensor]] = {
+                POLICY_FILE: self.policy.state_dict(),
+                MENTAL_MODEL_FILE: {} if self.mental_model is None else self.mental_model.state_dict(),
+                LEARNER_STATE_FILE: self.learner_state,
+            }
+            weights = {}
+            for name, named in tensors.items():
+                if named:
+                    save_file(dict(named), temporary / name)
+                    weights[name] = sha256_of(temporary / name)
             manifest = dataclasses.replace(self.manifest, version=folder.name, weights=weights)
             text = json.dumps(manifest.to_mapping(), indent=2, allow_nan=False) + '\n'
             write_synced(temporary / MANIFEST_FILE, text.encode())
@@ -132,16 +152,13 @@ class Bundle:
         mental = None
         if manifest.mental_architecture is not None:
             mental = _load_weights(MENTAL_MODELS, folder, MENTAL_MODEL_FILE, manifest, manifest.mental_architecture)
-        return cls(policy, mental, manifest)
+        state = load_file(_verified(folder, LEARNER_STATE_FILE, manifest)) if LEARNER_STATE_FILE in manifest.weights else None
+        return cls(policy, mental, manifest, state)
 
 
-def _load_weights(
-    known: Mapping[str, Callable[[Architecture], N]], folder: Path, name: str, manifest: Manifest, architecture: Architecture
-) -> N:
+def _verified(folder: Path, name: str, manifest: Manifest) -> Path:
+    """The path of a file of weights, which is what the manifest says."""
     path = folder / name
-    if architecture.distribution not in known:
-        msg = f'{folder / MANIFEST_FILE}: {name} has distribution {architecture.distribution!r}, expected one of {", ".join(known)}'
-        raise LearnerError(msg)
     if not path.is_file():
         msg = f'{path}: is missing; the policy version is damaged, fall back to its parent ({manifest.parent})'
         raise LearnerError(msg)
@@ -149,6 +166,16 @@ def _load_weights(
     if digest != manifest.weights.get(name):
         msg = f'{path}: SHA-256 is {digest[:12]}..., the manifest says {manifest.weights.get(name, "nothing")[:12]}...; not loaded'
         raise LearnerError(msg)
+    return path
+
+
+def _load_weights(
+    known: Mapping[str, Callable[[Architecture], N]], folder: Path, name: str, manifest: Manifest, architecture: Architecture
+) -> N:
+    if architecture.distribution not in known:
+        msg = f'{folder / MANIFEST_FILE}: {name} has distribution {architecture.distribution!r}, expected one of {", ".join(known)}'
+        raise LearnerError(msg)
+    path = _verified(folder, name, manifest)
     widths = (architecture.input_dim, *architecture.hidden, architecture.action_dim)
     claimed = 4 * sum(inputs * outputs for inputs, outputs in pairwise(widths))
     if claimed > path.stat().st_size:

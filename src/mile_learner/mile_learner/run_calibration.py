@@ -265,4 +265,4 @@ def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit, *, ahe
         metrics={'log_loss': found.log_loss, 'steps': found.steps, 'intervention_rate': found.rate, 'warnings': list(fit.warnings)},
         created=now(),
     )
-    return Bundle(bundle.policy, bundle.mental_model, manifest).save(run.version_path(run.next_version()))
+    return bundle.with_manifest(manifest).save(run.version_path(run.next_version()))

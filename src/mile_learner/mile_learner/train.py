@@ -66,7 +66,7 @@ def train(
         with resumable(run, version, made_from):
             trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
     else:
-        trained = Bundle(start.policy, start.mental_model, dataclasses.replace(start.manifest, metrics={}))
+        trained = start.with_manifest(dataclasses.replace(start.manifest, metrics={}))
         warnings = [f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}']
     warnings += model_warnings(data, trained)
     manifest = dataclasses.replace(
@@ -80,7 +80,7 @@ def train(
         metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
         created=now(),
     )
-    saved = Bundle(trained.policy, trained.mental_model, manifest).save(run.version_path(version))
+    saved = trained.with_manifest(manifest).save(run.version_path(version))
     remove_checkpoints(run)
     return saved
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from mile_learner.bundle import MANIFEST_FILE, POLICY_FILE, Bundle, read_manifest
+from mile_learner.bundle import LEARNER_STATE_FILE, MANIFEST_FILE, POLICY_FILE, Bundle, read_manifest
 from mile_learner.errors import LearnerError
 from mile_learner.history import HistoryStack, stack_episode
 from mile_learner.intervention import intervention_probability
@@ -80,6 +80,17 @@ def test_bundle_comes_back_as_it_was_saved(tmp_path: Path, make_bundle: MakeBund
     for one, other in zip(bundle.act(x), loaded.act(x), strict=True):
         assert np.array_equal(one, other)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['v007']
+    assert loaded.learner_state == {}
+
+
+def test_what_a_method_needs_to_go_on_is_kept_and_protected(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    bundle.learner_state = {'critic': torch.arange(3.0)}
+    bundle.with_manifest(dataclasses.replace(bundle.manifest, c=2.0)).save(tmp_path / 'v001')
+    assert Bundle.load(tmp_path / 'v001').learner_state['critic'].tolist() == [0.0, 1.0, 2.0]
+    (tmp_path / 'v001' / LEARNER_STATE_FILE).write_bytes(b'other')
+    with pytest.raises(LearnerError, match=LEARNER_STATE_FILE):
+        Bundle.load(tmp_path / 'v001')
 
 
 def test_act_clips_and_reports_the_probability_of_the_model(make_bundle: MakeBundle) -> None:

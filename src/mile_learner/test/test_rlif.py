@@ -16,7 +16,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import checkpointing
-from mile_learner.methods.rlif import Critics, RlifConfig, clipped_entropy, drawn, relabelled, rewards_of
+from mile_learner.methods.rlif import Critics, RlifConfig, clipped_entropy, drawn, relabelled, rewards_of, rlpd
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
 
@@ -118,6 +118,64 @@ def test_rlpd_moves_away_from_actions_that_are_intervened_on(make_bundle: Callab
     assert trained.manifest.metrics['penalised_steps'] == complaint[::2].sum()
 
 
+def _chain(times: int, robot: np.ndarray) -> InterventionData:
+    """Episodes of '..I' through three states, one-hot in the last inputs, whose last step ends them; the human acts as the robot would."""
+    data = _data(*['..I'] * times, robot=robot)
+    stacked, following = (np.zeros((3 * times, 12), np.float32) for _ in range(2))
+    stacked[np.arange(3 * times), 9 + np.arange(3 * times) % 3] = 1.0
+    following[:-1] = stacked[1:]
+    human = np.where(data.intervening[:, None], robot, np.nan).astype(np.float32)
+    return dataclasses.replace(data, stacked=stacked, next_stacked=following, human_action=human, done=np.arange(3 * times) % 3 == 2)
+
+
+def test_dqn_values_are_discounted_along_the_way() -> None:
+    torch.manual_seed(0)
+    architecture = Architecture(input_dim=12, action_dim=1, hidden=(32,), distribution='categorical')
+    start = Bundle(CategoricalPolicy(architecture), None, _manifest(architecture))
+    config = dataclasses.replace(QUICK, discount=0.5, epochs=100, target_rate=0.1)
+    data = _chain(20, np.zeros((60, 1), np.float32))
+    trained = METHODS['rlif'].fit(data, start, config=config, seed=0)
+    with torch.no_grad():
+        values = trained.policy.outputs(torch.as_tensor(data.stacked[:3]))[:, 0].tolist()
+    assert values == pytest.approx([-0.5, -1.0, 0.0], abs=0.05)
+
+
+def test_critics_values_are_discounted_along_the_way(make_bundle: Callable[..., Bundle]) -> None:
+    config = dataclasses.replace(QUICK, discount=0.5, epochs=60, target_rate=0.1, learning_rate=3e-3)
+    robot = np.random.default_rng(0).uniform(-1, 1, (180, 4)).astype(np.float32)
+    data = _chain(60, robot)
+    start = make_bundle()
+    trained = METHODS['rlif'].fit(data, start, config=config, seed=0)
+    critics = Critics(start.policy, QUICK.critics)
+    with torch.no_grad():
+        for number, parameter in enumerate(critics.parameters()):
+            parameter.copy_(trained.learner_state[f'parameter/0/{number}'])
+        values = critics(torch.as_tensor(data.stacked), torch.as_tensor(data.executed_action)).mean(dim=0).reshape(-1, 3).mean(dim=0)
+    assert values.tolist() == pytest.approx([-0.5, -1.0, 0.0], abs=0.1)
+
+
+def test_the_target_is_the_smaller_of_two_target_critics(make_bundle: Callable[..., Bundle]) -> None:
+    policy = make_bundle().policy
+    assert isinstance(policy, GaussianPolicy)
+    config = dataclasses.replace(QUICK, critics=2, discount=0.5)
+    update, state = rlpd(policy, config, torch.Generator().manual_seed(0))
+    with torch.no_grad():  # the critics say 0, their targets -2 and 3, whatever they see
+        for parameter in state.optimizers[0].param_groups[0]['params']:
+            parameter.zero_()
+        for name, follower in state.tensors.items():
+            follower.zero_()
+            if follower.shape == (1,):
+                follower.fill_(-2.0 if name.startswith('networks.0') else 3.0)
+    done = dataclasses.replace(_data('....'), done=np.array([False, True, False, True]))
+    batch = relabelled(done, 'all')
+    assert update(batch.take(torch.tensor([0, 2])), False)['critic_loss'] == pytest.approx((0.5 * -2) ** 2)
+    update, state = rlpd(policy, config, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in state.optimizers[0].param_groups[0]['params']:
+            parameter.zero_()
+    assert update(batch.take(torch.tensor([1, 3])), False)['critic_loss'] == 0.0, 'nothing is to come after the end'
+
+
 def test_dqn_learns_values_avoids_the_action_that_is_intervened_on_and_can_be_resumed(tmp_path: Path) -> None:
     torch.manual_seed(0)
     architecture = Architecture(input_dim=12, action_dim=3, hidden=(16,), distribution='categorical')
@@ -146,6 +204,32 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_start_alone(make_bu
     assert all(torch.equal(before[key], value) for key, value in start.policy.state_dict().items())
 
 
+def _updates(bundle: Bundle) -> tuple[int, int]:
+    """Of critics and actor, since they were new."""
+    return int(bundle.learner_state['optimizer/0/0/step']), int(bundle.learner_state['optimizer/1/0/step'])
+
+
+def test_a_version_goes_on_with_its_critics_as_often_as_suits_the_new_steps(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    first, both = _data('..I.' * 20), _data('..I.' * 20, '.I' * 20)
+    one = METHODS['rlif'].fit(first, make_bundle(), config=QUICK, seed=1)
+    assert _updates(one) == (12 * 3 * 4, 9 * 3), '80 steps are 3 batches of 32; a quarter of the first training is without the actor'
+    two = METHODS['rlif'].fit(both, one, config=QUICK, seed=2)
+    assert _updates(two) == (12 * 3 * 4 + 12 * 2 * 4, 9 * 3 + 12 * 2), '40 new steps are 2 batches; the actor learns at once'
+    again = METHODS['rlif'].fit(both, two, config=QUICK, seed=3)
+    assert _updates(again)[1] == _updates(two)[1] + 12 * 4, 'trained again on the same 120 steps, it goes through all of them'
+
+    one.save(tmp_path / 'v001')
+    read = METHODS['rlif'].fit(both, Bundle.load(tmp_path / 'v001'), config=QUICK, seed=2)
+    for name, value in two.learner_state.items():
+        assert torch.equal(value, read.learner_state[name]), name
+
+
+def test_critics_of_another_size_begin_anew(make_bundle: Callable[..., Bundle]) -> None:
+    one = METHODS['rlif'].fit(_data('..I.'), make_bundle(), config=QUICK, seed=1)
+    two = METHODS['rlif'].fit(_data('..I.'), one, config=dataclasses.replace(QUICK, critics=2), seed=1)
+    assert _updates(two) == _updates(one)
+
+
 def test_table_i() -> None:
     def row(task: str) -> tuple[int, float, float, int]:
         config = METHODS['rlif'].configure(task)
@@ -155,9 +239,16 @@ def test_table_i() -> None:
     assert {row(task) for task in ('button_press', 'drawer_open', 'peg_insert')} == {(256, 3e-4, 0.99, 4)}
 
 
+@pytest.mark.parametrize('episodes', [('....', 'DD'), ('II..', 'I...')])
+def test_without_a_reward_all_stays_as_it_is(make_bundle: Callable[..., Bundle], episodes: tuple[str, ...]) -> None:
+    start = make_bundle()
+    same = METHODS['rlif'].fit(_data(*episodes), start, config=QUICK, seed=0)
+    assert all(torch.equal(same.policy.state_dict()[name], value) for name, value in start.policy.state_dict().items())
+    assert same.manifest.metrics == {'penalised_steps': 0}
+    assert same.manifest.method == 'rlif'
+
+
 def test_refusals_and_cancelling(make_bundle: Callable[..., Bundle]) -> None:
-    with pytest.raises(LearnerError, match='there is no reward'):
-        METHODS['rlif'].fit(_data('....', 'DD'), make_bundle(), config=QUICK, seed=0)
     with pytest.raises(LearnerError, match='not finite'):
         METHODS['rlif'].fit(_data('..I', robot=np.full((3, 4), np.nan, np.float32)), make_bundle(), config=QUICK, seed=0)
     with pytest.raises(TrainingCancelled):

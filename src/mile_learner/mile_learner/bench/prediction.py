@@ -34,7 +34,7 @@ def calibrated(bundle: Bundle, seen: Sequence[LoggedSteps]) -> Bundle:
     if steps is None or steps.rate in (0.0, 1.0):
         return bundle
     found = steps.calibrate()
-    return Bundle(bundle.policy, bundle.mental_model, dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
+    return bundle.with_manifest(dataclasses.replace(bundle.manifest, c=found.c, sigma=found.sigma))
 
 
 def scores(p: Vector, nu: Vector) -> dict[str, float]:

@@ -48,8 +48,16 @@ class TrainingState:
                 named |= {f'optimizer/{which}/{number}/{entry}': value for entry, value in entries.items()}
         return named
 
+    def fits(self, named: Mapping[str, Tensor]) -> bool:
+        """Whether this is the state of such a training: its tensors and parameters have the same names and shapes."""
+
+        def shapes(of: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+            return {name: value.shape for name, value in of.items() if name.startswith(('tensor/', 'parameter/'))}
+
+        return shapes(self.to_tensors()) == shapes(named)
+
     def restore(self, named: Mapping[str, Tensor]) -> None:
-        """Bring all of it to where it was."""
+        """Bring all of it to where it was; `named` stays as it is."""
         self.generator.set_state(named['generator'])
         with torch.no_grad():
             for name, tensor in self.tensors.items():
@@ -61,7 +69,7 @@ class TrainingState:
             for name, value in named.items():
                 kind, *place = name.split('/')
                 if kind == 'optimizer' and place[0] == str(which):
-                    state.setdefault(int(place[1]), {})[place[2]] = value
+                    state.setdefault(int(place[1]), {})[place[2]] = value.clone()  # Adam would change it in place
             optimizer.load_state_dict({'state': state, 'param_groups': optimizer.state_dict()['param_groups']})
 
 

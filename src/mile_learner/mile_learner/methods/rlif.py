@@ -12,11 +12,11 @@ Nothing is imitated: the policy learns to avoid what makes people take over. Bac
 
 What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the
 robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it);
-critics have the policy's layers (two of 256 by default, three in RLPD), and gradients are bounded, as for every method here; all
-steps are there before training begins (the original updates after each), so that an update per logged step is `epochs` equal to
-`batch_size`; and critics live as long as one training: a version that is trained further begins with new ones, which learn alone for
-`critic_head_start` of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the
-first).
+critics have the policy's layers (two of 256 by default, three in RLPD), and gradients are bounded, as for every method here; and all
+steps of an iteration are there before training begins (the original updates after each), so that an update per logged step is `epochs`
+equal to `batch_size`. A version keeps critics, targets, temperature and the moments of Adam (`Bundle.learner_state`): trained further it
+goes on with them, as often as suits the steps that came since, drawn from all. New critics learn alone at first, for `critic_head_start`
+of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the first).
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ from mile_learner.step import Array
 Update = Callable[['Transitions', bool], dict[str, float]]
 """One update of the critics, and of the actor too if the flag says so; returns the losses."""
 
+STEPS = 'steps'
+"""In the learner state: how many it was trained on."""
+
 
 @dataclass(frozen=True)
 class RlifConfig(Config):
@@ -53,14 +56,14 @@ class RlifConfig(Config):
 
     learning_rate: float = option(3e-4, doc='step size of Adam, of actor, critics and temperature', gt=0.0, le=1.0)
     batch_size: int = option(256, doc='transitions per gradient step', ge=2)
-    epochs: int = option(256, doc='passes over the data by the actor; batch_size of them make one actor update per logged step', ge=1)
+    epochs: int = option(256, doc='passes over the new data by the actor; batch_size of them make one actor update per logged step', ge=1)
     updates_per_actor_update: int = option(4, doc='UTD ratio: critic updates per update of the actor; discrete: per step, as often', ge=1)
     discount: float = option(0.99, doc='gamma, per step', ge=0.0, lt=1.0)
     target_rate: float = option(0.005, doc='tau: how far target networks move per critic update', gt=0.0, le=1.0)
     critics: int = option(10, doc='size of the ensemble', ge=2)
     temperature: float = option(1.0, doc='of the entropy, to begin with (RLPD: 1); continuous actions', gt=0.0)
     prior_share: float = option(0.5, doc='of every batch from demonstrations, if there are any', ge=0.0, le=1.0)
-    critic_head_start: float = option(0.25, doc='of the training in which only the critics learn; continuous actions', ge=0.0, lt=1.0)
+    critic_head_start: float = option(0.25, doc='of the first training in which only the critics learn; continuous actions', ge=0.0, lt=1.0)
     stored: str = option('all', doc='which steps of an intervention are kept: all, or only the onset', choices=('all', 'onset'))
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
 
@@ -93,26 +96,33 @@ class Rlif:
     def fit(self, data: InterventionData, start: Bundle, *, config: RlifConfig, seed: int, progress: Report | None = None) -> Bundle:
         """Train a copy of the policy of `start`; the mental model, c and sigma stay as they are.
 
+        Where no step is followed by an intervention there is no reward, and all stays as it is; the metric `penalised_steps` is 0 then.
+
         Raises:
-            LearnerError: a policy of another class than Gaussian or categorical; no intervention in the data, hence no reward; or executed
-                actions that are not finite.
+            LearnerError: a policy of another class than Gaussian or categorical, or executed actions that are not finite.
             TrainingCancelled: `progress` asked to stop.
         """
         if start.policy.distribution not in ('gaussian', 'categorical'):
             msg = f'rlif: got a {start.policy.distribution} policy, expected a gaussian or, for discrete actions, a categorical one'
             raise LearnerError(msg)
         everything = relabelled(data, config.stored)
-        if not (everything.rewards < 0).any():
-            msg = f'rlif: got {len(data)} steps of which none is followed by an intervention, expected at least one; there is no reward'
-            raise LearnerError(msg)
+        penalised = int((everything.rewards < 0).sum())
+        manifest = dataclasses.replace(start.manifest, method='rlif', configuration=config.to_mapping(), seed=seed)
+        if not penalised:
+            return start.with_manifest(dataclasses.replace(manifest, metrics={'penalised_steps': 0}))
         torch.manual_seed(seed)
         policy = copy.deepcopy(start.policy)
         generator = torch.Generator().manual_seed(seed)
         update, state = rlpd(policy, config, generator) if isinstance(policy, GaussianPolicy) else dqn(policy, config, generator)
-        per_epoch = math.ceil(len(everything.inputs) / config.batch_size)
+        goes_on = state.fits(start.learner_state)
+        if goes_on:
+            state.restore({**start.learner_state, 'generator': generator.get_state()})
+        steps = len(everything.inputs)
+        new = steps - int(start.learner_state[STEPS]) if goes_on else steps
+        per_epoch = math.ceil((new if new > 0 else steps) / config.batch_size)
         losses: dict[str, float] = {}
         for epoch in epochs(config.epochs, state):
-            head_start = epoch < config.critic_head_start * config.epochs
+            head_start = not goes_on and epoch < config.critic_head_start * config.epochs
             for _ in range(per_epoch):
                 for critic_update in range(config.updates_per_actor_update):
                     last = critic_update == config.updates_per_actor_update - 1
@@ -120,9 +130,8 @@ class Rlif:
                     losses |= update(everything.take(rows), last and not head_start)
             if progress is not None and not progress(epoch + 1, config.epochs, losses):
                 raise TrainingCancelled
-        metrics = losses | {'penalised_steps': int((everything.rewards < 0).sum())}
-        manifest = dataclasses.replace(start.manifest, method='rlif', configuration=config.to_mapping(), seed=seed, metrics=metrics)
-        return Bundle(policy.eval(), start.mental_model, manifest)
+        manifest = dataclasses.replace(manifest, metrics=losses | {'penalised_steps': penalised})
+        return Bundle(policy.eval(), start.mental_model, manifest, {**state.to_tensors(), STEPS: torch.tensor(steps)})
 
 
 def rewards_of(data: InterventionData) -> Array:
