@@ -32,11 +32,13 @@ def test_what_is_named_twice_is_run_once() -> None:
         ('mile[c_scale=abc]', "c_scale: got 'abc', expected float"),
         ('mile[c_scale=-1]', 'c_scale: got -1.0, expected > 0.0'),
         ('mile_iwr[c_scale=.nan]', 'expected a finite number'),
-        ('iwr[c_scale=2]', "got c_scale, expected none: iwr trains without the human's c"),
+        ('iwr[c_scale=2]', "got c_scale, expected none: iwr trains without a model of the human's decisions"),
+        ('iwr[mental_start=shown]', 'got mental_start, expected none'),
+        ('mile[mental_start=warm]', "mental_start: got 'warm', expected one of 'copy', 'shown'"),
     ],
 )
-def test_c_scale_is_checked_before_anything_runs(method: str, words: str) -> None:
-    with pytest.raises(ConfigError, match='c_scale') as caught:
+def test_what_a_learner_believes_is_checked_before_anything_runs(method: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
         configured(method, 'drawer_open')
     assert words in str(caught.value)
 

@@ -20,7 +20,7 @@ from mile_learner.bench.prediction import MEANING, PREDICTORS, calibrated, rate_
 from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prepare
 from mile_learner.bench.provenance import made_with
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
-from mile_learner.bench.suites import NO_HUMAN, SUITES, Cell, Suite, configured, parse_method, predicts, takes
+from mile_learner.bench.suites import NO_HUMAN, SUITES, Belief, Cell, Suite, configured, parse_method, predicts, takes
 from mile_learner.bench.training_warnings import KIND, training_warnings
 from mile_learner.bench.tune import chosen_for
 from mile_learner.bundle import Bundle
@@ -168,17 +168,18 @@ def _finite(metrics: Mapping[str, Any]) -> Record:
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in metrics.items()}
 
 
-def _start(cell: Cell, prepared: Prepared) -> Bundle:
-    """The initial bundle, with what the learner believes about c: the option c_scale multiplies it."""
-    bundle = prepared.bundle(cell.human)
-    scale = parse_method(cell.method)[1].get('c_scale', 1.0)
-    bundle.manifest = dataclasses.replace(bundle.manifest, c=bundle.manifest.c * float(scale))
+def first_bundle(cell: Cell, prepared: Prepared) -> Bundle:
+    """The initial bundle, with what the learner believes about the human."""
+    bundle, belief = prepared.bundle(cell.human), Belief.of(cell.method)
+    if belief.mental_start == 'shown':
+        bundle.mental_model = prepared.shown
+    bundle.manifest = dataclasses.replace(bundle.manifest, c=bundle.manifest.c * belief.c_scale)
     return bundle
 
 
 def _learn(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, tests: list[int], sink: Sink) -> None:
     """N iterations of k episodes and training, tested now and then with the last policy."""
-    bundle, rate = _start(cell, prepared), prepared.human_config(cell.human).rate
+    bundle, rate = first_bundle(cell, prepared), prepared.human_config(cell.human).rate
     parts = demonstrations(cell, prepared, sink)
     for iteration in range(1, suite.iterations + 1):
         parts.append(collect(cell, suite, prepared, bundle, iteration, sink))
@@ -197,8 +198,8 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
     those of the iterations that it predicted before.
     """
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
-    bundle, rate = _start(cell, prepared), prepared.human_config(cell.human).rate
-    rivals = {name: _start(cell, prepared) for name in others}
+    bundle, rate = first_bundle(cell, prepared), prepared.human_config(cell.human).rate
+    rivals = {name: first_bundle(cell, prepared) for name in others}
     parts: list[InterventionData] = []
     predicted: list[LoggedSteps] = []
     for iteration in range(1, suite.iterations + 1):

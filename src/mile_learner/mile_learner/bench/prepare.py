@@ -34,10 +34,12 @@ from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, write_atomically
+from mile_learner.network import Policy
 
 FORMAT = 1
 DISCRETE_FORMAT = 2
 VALUE_FORMAT = 1
+SHOWN_EPISODES = 3
 Note = Callable[[str], None]
 
 
@@ -153,7 +155,7 @@ class Prepared:
 
     @cached_property
     def initial(self) -> Bundle:
-        """The mediocre initial policy; its mental model is a copy of it, as all networks start (paper, Appendix B)."""
+        """The mediocre initial policy; its mental model is a copy of it, as the networks of all methods are (paper, Appendix B)."""
         if not (self.folder / 'initial').is_dir():
             self._search_initial().save(self.folder / 'initial')
         return self._load('initial')
@@ -170,6 +172,12 @@ class Prepared:
             bundle.manifest = dataclasses.replace(bundle.manifest, mental_architecture=None)
             bundle.save(self.folder / 'mental')
         return self._load('mental')
+
+    @cached_property
+    def shown(self) -> Policy:
+        """A clone of three episodes of the initial policy: of what a person is shown of it before a deployment (paper, Appendix C)."""
+        starts = (np.random.default_rng(self.seed_of(11)).integers(10**6, size=SHOWN_EPISODES) + 7 * 10**8).tolist()
+        return clone_episodes(self.task, self.play(starts, bundle=self.initial), self.config.epochs, self.seed_of(12)).policy
 
     @cached_property
     def clone(self) -> Bundle | None:

@@ -129,26 +129,41 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class CScale(Config):
-    """What a learner believes about the human, beside its method's options."""
+class Belief(Config):
+    """What a learner believes about the human to begin with, beside its method's options; of methods that train with a c."""
 
     c_scale: float = option(1.0, doc="times the human's c", gt=0.0)
+    mental_start: str = option(
+        'copy',
+        doc='what the human expects of the robot: a copy of the initial policy, or a clone of three of its episodes, shown beforehand',
+        choices=('copy', 'shown'),
+    )
+
+    @classmethod
+    def of(cls, method: str) -> Belief:
+        """What a method's text says of it.
+
+        Raises:
+            ConfigError: a value that an option does not take, or a method that trains without c.
+        """
+        name, options = parse_method(method)
+        said = {key: value for key, value in options.items() if key in cls().to_mapping()}
+        if said and not getattr(METHODS[name], 'uses_c', False):
+            msg = f"{method}: got {', '.join(said)}, expected none: {name} trains without a model of the human's decisions"
+            raise ConfigError(msg)
+        return cls.from_mapping(said, source=method)
 
 
 def configured(method: str, task: str, chosen: Mapping[str, Any] | None = None) -> Config:
-    """A method's configuration for a task, with `chosen` options, and over these the ones in its text; c_scale is not the method's.
+    """A method's configuration for a task, with `chosen` options, and over these the ones in its text; a `Belief` is not the method's.
 
     Raises:
         ConfigError: an option that the method does not have, or a value that it does not take.
     """
     name, options = parse_method(method)
-    if getattr(METHODS[name], 'uses_c', False):
-        CScale.from_mapping({key: value for key, value in options.items() if key == 'c_scale'}, source=method)
-    elif 'c_scale' in options:
-        msg = f"{method}: got c_scale, expected none: {name} trains without the human's c"
-        raise ConfigError(msg)
+    belief = Belief.of(method).to_mapping()
     config = METHODS[name].configure(get_task(task).configured_as)
-    own = {key: value for key, value in options.items() if key != 'c_scale'}
+    own = {key: value for key, value in options.items() if key not in belief}
     return type(config).from_mapping(config.to_mapping() | dict(chosen or {}) | own, source=method)
 
 
