@@ -1,7 +1,8 @@
 """How fast the learner is, as ratios within one run: training steps, a round of training, bags to tensors.
 
 The ways to take a step are timed in turn, again and again, and ratios are medians over these turns, so that what else the machine does
-meets them alike. Sizes are those of the WidowX setting (paper, Table I): 18 episodes, two hidden layers of 256, 500 epochs.
+meets them alike. Sizes are those of the WidowX setting (paper, Table I): 18 episodes, two hidden layers of 256, 500 epochs; steps are
+timed with the stacked observations of the paper's simulated tasks, too, which are wider.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from mile_learner.step import ACTION_DIM
 EPISODES, STEPS, EPOCHS = 18, 100, 500
 BATCHES = (256, 1024)
 """The default of all methods, and that of the code that the authors of MILE released."""
-HISTORY, LAYOUT = 4, ('ee_x', 'ee_y', 'ee_z', 'gripper', 'block_to_hole_x', 'block_to_hole_y', 'block_to_hole_z')
+HISTORY = 4
+OBSERVATIONS = {'WidowX': 7, 'Meta-World': 39}
+"""Width of an observation before stacking, by setting."""
 SAMPLES = 1000
 """Of the human's and of the robot's action each, as in the code that the authors released."""
 TURNS, EPOCHS_PER_TURN = 20, 20
@@ -44,7 +47,7 @@ BAG_READS = 5
 
 
 def learner_speed(run: Path | None, *, turns: int = TURNS, epochs: int = EPOCHS, progress: bool = True) -> dict[str, Any]:
-    """Measure; about two minutes with the defaults.
+    """Measure; about four minutes with the defaults.
 
     Args:
         run: a run folder whose bags are read; None: leave that out.
@@ -53,18 +56,20 @@ def learner_speed(run: Path | None, *, turns: int = TURNS, epochs: int = EPOCHS,
         progress: whether to draw a bar on standard error.
 
     Returns:
-        steps: per batch size the result of `step_speed`; round: seconds of a round of training and its size; bags: the result of
-        `bag_speed`, or None; threads: of a process that trains.
+        steps: per setting and batch size the result of `step_speed`; round: seconds of a round of training and its size; bags: the result
+        of `bag_speed`, or None; threads: of a process that trains.
 
     Raises:
         LearnerError: the run has no bags, or one that cannot be read.
     """
     opened = None if run is None else Run.open(run)
-    with tqdm(total=len(BATCHES) * turns + 2, desc='learner', disable=not progress) as bar:
-        steps = {str(size): step_speed(size, turns, bar.update) for size in BATCHES}
-        data = random_data(EPISODES, STEPS)
+    with tqdm(total=len(OBSERVATIONS) * len(BATCHES) * turns + 2, desc='learner', disable=not progress) as bar:
+        steps = {
+            setting: {str(size): step_speed(size, width, turns, bar.update) for size in BATCHES} for setting, width in OBSERVATIONS.items()
+        }
+        data = random_data(EPISODES, STEPS, OBSERVATIONS['WidowX'])
         began = time.perf_counter()
-        _fit('mile', data, random_bundle(), epochs, BATCHES[0])
+        _fit('mile', data, random_bundle(OBSERVATIONS['WidowX']), epochs, BATCHES[0])
         whole = {
             'seconds': time.perf_counter() - began,
             'episodes': EPISODES,
@@ -78,14 +83,14 @@ def learner_speed(run: Path | None, *, turns: int = TURNS, epochs: int = EPOCHS,
     return {'steps': steps, 'round': whole, 'bags': bags, 'threads': torch.get_num_threads()}
 
 
-def step_speed(size: int, turns: int, done: Callable[[], object]) -> dict[str, float]:
-    """Training steps on batches of `size`; `done` is called after every turn.
+def step_speed(size: int, width: int, turns: int, done: Callable[[], object]) -> dict[str, float]:
+    """Training steps on batches of `size` stacked observations of `width` entries each; `done` is called after every turn.
 
     Returns:
         mile_ms, bc_ms, networks_ms, sampled_ms: median time of a step: of MILE; of behaviour cloning; of the forward and backward pass and
         the update of MILE's two networks alone; of MILE with the sampled estimator. mile_to_networks, mile_to_bc, sampled_to_mile: ratios.
     """
-    data, start = random_data(16, 128), random_bundle()
+    data, start = random_data(16, 128, width), random_bundle(width)
     ways: dict[str, Callable[[], int]] = {
         'mile': lambda: _fit('mile', data, start, EPOCHS_PER_TURN, size),
         'bc': lambda: _fit('bc_all', data, start, EPOCHS_PER_TURN, size),
@@ -147,13 +152,13 @@ def _deserialised(path: Path) -> Iterator[Any]:
             yield typestore.deserialize_cdr(message, connection.msgtype)
 
 
-def random_data(episodes: int, steps: int) -> InterventionData:
-    """The human acts in the last 30 steps of every episode."""
+def random_data(episodes: int, steps: int, width: int) -> InterventionData:
+    """Observations have `width` entries; the human acts in the last 30 steps of every episode."""
     rng = np.random.default_rng(0)
     count = episodes * steps
     step = np.tile(np.arange(steps), episodes)
     intervening = step >= steps - 30
-    stacked, following = rng.normal(size=(2, count, HISTORY * len(LAYOUT))).astype(np.float32)
+    stacked, following = rng.normal(size=(2, count, HISTORY * width)).astype(np.float32)
     robot, human = rng.uniform(-1, 1, size=(2, count, ACTION_DIM)).astype(np.float32)
     human[~intervening] = np.nan
     return InterventionData(
@@ -171,11 +176,12 @@ def random_data(episodes: int, steps: int) -> InterventionData:
     )
 
 
-def random_bundle() -> Bundle:
-    """Policy and mental model with random weights; c and sigma of Table I, WidowX."""
+def random_bundle(width: int) -> Bundle:
+    """Policy and mental model of observations of `width` entries, with random weights; c and sigma of Table I, WidowX."""
     torch.manual_seed(0)
-    architecture = Architecture(input_dim=HISTORY * len(LAYOUT), action_dim=ACTION_DIM)
-    manifest = Manifest('v000', 'speed', LAYOUT, HISTORY, architecture, architecture, c=70.0, sigma=100.0, method='random')
+    architecture = Architecture(input_dim=HISTORY * width, action_dim=ACTION_DIM)
+    layout = tuple(f'o{number}' for number in range(width))
+    manifest = Manifest('v000', 'speed', layout, HISTORY, architecture, architecture, c=70.0, sigma=100.0, method='random')
     return Bundle(GaussianPolicy(architecture), GaussianPolicy(architecture), manifest)
 
 
@@ -233,9 +239,10 @@ def speed_text(found: dict[str, Any]) -> str:
     """For a person."""
     whole = found['round']
     lines = []
-    for size, step in found['steps'].items():
+    each = [(f'{setting}, step of {size}', step) for setting, sizes in found['steps'].items() for size, step in sizes.items()]
+    for what, step in each:
         lines += [
-            f'step of {size}: MILE {step["mile_ms"]:.2f} ms, BC {step["bc_ms"]:.2f} ms, two networks alone {step["networks_ms"]:.2f} ms',
+            f'{what}: MILE {step["mile_ms"]:.2f} ms, BC {step["bc_ms"]:.2f} ms, two networks alone {step["networks_ms"]:.2f} ms',
             f'  MILE: {step["mile_to_networks"]:.2f} x its two networks alone (goal: at most 1.1), {step["mile_to_bc"]:.2f} x BC',
             f'  {SAMPLES} x {SAMPLES} samples: {step["sampled_ms"]:.1f} ms, {step["sampled_to_mile"]:.1f} x MILE (goal: at least 10)',
         ]
