@@ -21,6 +21,9 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
     Steps without an observation are left out before stacking, as the policy never saw them; steps on which nobody commanded the arm (hold,
     e-stop) are left out after stacking, as they say nothing about whether the human wanted to intervene. A demonstration has no a_r.
 
+    The bag holds no observation after its last step, so that the last step's s' is its own s. That matters where the episode did not end by
+    itself but by the time limit: what bootstraps from s' (RLIF) takes that step for one that leads back to where it began.
+
     Args:
         episode: as read from its bag.
         history: observations stacked.
@@ -45,7 +48,7 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
             raise LearnerError(msg)
     count = len(steps)
     ended = np.zeros(count, dtype=bool)
-    ended[-1] = episode.outcome in ('success', 'failure')
+    ended[np.flatnonzero(commanded)[-1]] = episode.outcome in ('success', 'failure')
     data = InterventionData(
         stacked=stacked,
         next_stacked=next_stacked,

@@ -25,7 +25,7 @@ class InterventionData:
 
     Attributes:
         stacked: stacked observations s, (N, H*d).
-        next_stacked: stacked observations s' one step later, (N, H*d).
+        next_stacked: stacked observations s' one step later, (N, H*d); the step's own s where nothing was seen after it, the last in a bag.
         robot_action: a_r, (N, A); computed at every step, in interventions too.
         human_action: a_h, (N, A); NaN where nu = 0.
         intervening: nu, (N,).
