@@ -46,23 +46,23 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
         if not np.isfinite(values[commanded]).all() and not (demonstration and name == 'robot_action'):
             msg = f'{episode.path}: {name} is not finite; `mile inspect {episode.path} --check` names the steps'
             raise LearnerError(msg)
-    count = len(steps)
+    kept = np.flatnonzero(commanded)
+    count = len(kept)
     ended = np.zeros(count, dtype=bool)
-    ended[np.flatnonzero(commanded)[-1]] = episode.outcome in ('success', 'failure')
-    data = InterventionData(
-        stacked=stacked,
-        next_stacked=next_stacked,
-        robot_action=robot_action,
-        human_action=np.stack([step.human_action for step in steps]),
-        intervening=np.array([step.intervening for step in steps], dtype=bool),
+    ended[-1] = episode.outcome in ('success', 'failure')
+    return InterventionData(
+        stacked=stacked[kept],
+        next_stacked=next_stacked[kept],
+        robot_action=robot_action[kept],
+        human_action=np.stack([steps[row].human_action for row in kept]),
+        intervening=np.array([steps[row].intervening for row in kept], dtype=bool),
         episode=np.full(count, number),
-        step=np.arange(count),
+        step=kept,
         iteration=np.full(count, iteration),
         done=ended,
         success=np.full(count, episode.outcome == 'success'),
         demonstration=np.full(count, demonstration),
     )
-    return data.take(commanded)
 
 
 def recorded(

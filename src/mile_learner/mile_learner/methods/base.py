@@ -26,7 +26,7 @@ class InterventionData:
     Attributes:
         stacked: stacked observations s, (N, H*d).
         next_stacked: stacked observations s' one step later, (N, H*d); the step's own s where nothing was seen after it, the last in a bag.
-        robot_action: a_r, (N, A); computed at every step, in interventions too.
+        robot_action: a_r, (N, A); computed at every step, in interventions too; NaN where there was no robot, in demonstrations.
         human_action: a_h, (N, A); NaN where nu = 0.
         intervening: nu, (N,).
         episode: number of the episode, (N,).
@@ -36,6 +36,9 @@ class InterventionData:
         success: whether the step's episode succeeded, (N,).
         demonstration: the step belongs to a demonstration by the human alone; nu = 1 there, (N,).
         oracle_action: what the human would have done at every step, (N, A); only in simulation, only for reference methods, else None.
+
+    Raises:
+        LearnerError: columns of different lengths, or states or actions that are not finite where they must be.
     """
 
     stacked: Array
@@ -57,9 +60,19 @@ class InterventionData:
             if value is not None and len(value) != len(self.stacked):
                 msg = f'{field.name}: got {len(value)} rows, expected {len(self.stacked)}, as many as there are stacked observations'
                 raise LearnerError(msg)
-        if not np.isfinite(self.human_action[self.intervening]).all():
-            msg = 'human_action: not finite in an intervention; such an episode cannot be trained on'
-            raise LearnerError(msg)
+        everywhere = np.ones(len(self), dtype=bool)
+        needed = {
+            'stacked': everywhere,
+            'next_stacked': everywhere,
+            'robot_action': ~self.demonstration,
+            'human_action': self.intervening,
+        }
+        for name, rows in needed.items():
+            wrong = np.flatnonzero(rows & ~np.isfinite(getattr(self, name)).all(axis=1))
+            if len(wrong):
+                first = f'first at step {self.step[wrong[0]]} of episode {self.episode[wrong[0]]}'
+                msg = f'{name}: not finite at {len(wrong)} of {len(self)} steps, {first}; remove the episodes that hold them'
+                raise LearnerError(msg)
 
     def __len__(self) -> int:
         return len(self.stacked)
