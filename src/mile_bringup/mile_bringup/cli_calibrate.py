@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.isolation import lock_run
     from mile_learner.bundle import Bundle
     from mile_learner.guards import floor_warnings
-    from mile_learner.run_calibration import NOTED, Meaning, fit, logged_steps, save_calibrated, steps_ahead
+    from mile_learner.meaning import NOTED, Meaning
+    from mile_learner.run_calibration import fit, logged_steps, save_calibrated, steps_ahead
     from mile_learner.run_folder import Run
 
     if args.write and args.per_operator:

@@ -16,8 +16,10 @@ from mile_learner.bundle import Bundle
 from mile_learner.calibrate import Calibration
 from mile_learner.categorical import Categorical
 from mile_learner.errors import LearnerError
-from mile_learner.intervention import probability_floor
+from mile_learner.meaning import AT_ONCE, Meaning, mean_probability
+from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.mile_losses import Batch
 from mile_learner.network import Policy
 
 SURE = 1e-4
@@ -25,38 +27,53 @@ SURE = 1e-4
 WRONG_SHARE = 0.02
 """So many steps may be predicted with certainty and wrongly."""
 STD_MARGIN = 0.05
-"""A mean log-std this close to its floor or ceiling has collapsed or blown up."""
+"""A mean log-std of an action dimension this close to its floor or ceiling has collapsed or blown up."""
 MENTAL_SHARE = 0.1
 """Where the human intervened, a policy that is nearer to the mental model than this share of the human's distance is pulled towards it."""
-AT_ONCE = 1024
-"""So many states are judged at once, as samples of all together would not fit into memory."""
 
 
-def data_warnings(data: InterventionData, start: Bundle, *, target_rate: float | None = None) -> list[str]:
-    """What is suspicious about the data before training; `target_rate`: interventions per step that are wanted, by default those seen."""
-    warnings = []
-    rate = float(data.intervening.mean())
-    if rate in (0.0, 1.0):
-        warnings.append(
-            f'one class: all {len(data)} steps have nu = {int(rate)}; the intervention loss cannot tell when a human intervenes'
-        )
-    if target_rate is not None or 0 < rate < 1:
-        said = 'were seen; fit c and sigma: `mile calibrate`' if target_rate is None else 'are wanted; fit c and sigma'
-        wanted = rate if target_rate is None else target_rate
-        c, sigma = start.manifest.c, start.manifest.sigma
-        floor = agreement_probability(start.policy.architecture, c, sigma) if isinstance(start.mental_model, Policy) else 0.0
-        warnings += floor_warnings(floor, c, sigma, wanted, said)
-    return warnings
+def training_warnings(data: InterventionData, start: Bundle, trained: Bundle, target_rate: float | None = None) -> list[str]:
+    """What is suspicious about a training and what came of it, by what the training counted: `trained.manifest` says how it was made.
 
+    Nothing is said of c and sigma where the method does not use them (its attribute `uses_c`).
 
-def agreement_probability(policy: Architecture, c: float, sigma: float, *, noted: bool = False) -> float:
-    """p(nu=1|s) where robot and human agree: the mental model is the policy itself, or the noted action its mean; discrete: and it is sure.
+    Args:
+        data: what it was trained on.
+        start: what it began with.
+        trained: what came of it.
+        target_rate: interventions per step that are wanted, by default those seen.
 
-    0 for policies whose p is sampled, for it differs from state to state there.
+    Raises:
+        LearnerError: weights or actions are not finite; such a version must not fly.
     """
-    if policy.distribution == 'gaussian':
-        return probability_floor(policy.action_dim, c, sigma)[not noted]
-    return float(torch.special.ndtr(torch.tensor(-c / sigma))) if policy.distribution == 'categorical' else 0.0
+    meaning = Meaning.of(trained) if getattr(METHODS.get(trained.manifest.method), 'uses_c', False) else None
+    return [*data_warnings(data, start, meaning, target_rate=target_rate), *model_warnings(data, start, trained, meaning)]
+
+
+def data_warnings(data: InterventionData, start: Bundle, meaning: Meaning | None, *, target_rate: float | None = None) -> list[str]:
+    """What is suspicious about the data before training.
+
+    Args:
+        data: what to train on.
+        start: what training begins with.
+        meaning: of c and sigma; None where they are not used.
+        target_rate: interventions per step that are wanted, by default those seen; of takeovers only the latter can be told.
+    """
+    decisions = 'all' if meaning is None else meaning.decisions
+    decided = data.decided(decisions)
+    nu = data.intervening[decided]
+    if nu.all() or not nu.any():
+        warnings = [f'one class: nu = 1 at {nu.sum()} of the {len(nu)} steps that count; they cannot tell when a human intervenes']
+    else:
+        warnings = []
+    wanted, said = (target_rate, 'are wanted; fit c and sigma') if decisions == 'all' else (None, '')
+    if wanted is None and not warnings:
+        wanted, said = float(nu.mean()), 'were seen; fit c and sigma: `mile calibrate`'
+    if meaning is not None and wanted is not None:
+        c, sigma = start.manifest.c, start.manifest.sigma
+        states = torch.as_tensor(data.stacked[decided], dtype=torch.float32)
+        warnings += floor_warnings(mean_probability(meaning.agreement(start.policy, states), c, sigma), c, sigma, wanted, said)
+    return warnings
 
 
 def floor_warnings(floor: float, c: float, sigma: float, rate: float, said: str) -> list[str]:
@@ -79,45 +96,78 @@ def calibration_warnings(fit: Calibration) -> list[str]:
     return [f'not determined: in {data} the models hardly tell when the human intervenes, or each episode says something else; record more']
 
 
-def model_warnings(data: InterventionData, trained: Bundle) -> list[str]:
-    """What is suspicious about the models after training.
+def model_warnings(data: InterventionData, start: Bundle, trained: Bundle, meaning: Meaning | None) -> list[str]:
+    """What is suspicious about the models after training; of a standard deviation only if it was not so before.
+
+    Args:
+        data: what they were trained on.
+        start: what training began with.
+        trained: the models.
+        meaning: of c and sigma; None where they are not used.
 
     Raises:
         LearnerError: weights or actions are not finite; such a version must not fly.
     """
-    inputs, nu = torch.as_tensor(data.stacked, dtype=torch.float32), torch.as_tensor(data.intervening)
     for name, network in (('policy', trained.policy), ('mental model', trained.mental_model)):
         if network is not None and not all(torch.isfinite(values).all() for values in network.state_dict().values()):
             msg = f'training: the {name} has non-finite weights, nothing was saved; lower the learning rate'
             raise LearnerError(msg)
-    with torch.no_grad():
-        parts = [(part, trained.policy(part)) for part in inputs.split(AT_ONCE)]
-        chosen = type(parts[0][1])(*(torch.cat(values) for values in zip(*(of_part for _, of_part in parts), strict=True)))
-        if not all(torch.isfinite(values).all() for values in chosen):
-            msg = 'training: the policy gives non-finite actions, nothing was saved; lower the learning rate'
-            raise LearnerError(msg)
-        warnings = []
-        if not isinstance(chosen, Categorical):
-            low, high = trained.policy.architecture.log_std_min, trained.policy.architecture.log_std_max
-            level = chosen.log_std.mean().item()
-            if level < low + STD_MARGIN:
-                warnings.append(f'std collapse: the mean log-std is {level:.2f}, at its floor {low:.2f}')
-            if level > high - STD_MARGIN:
-                warnings.append(f'std blow-up: the mean log-std is {level:.2f}, at its ceiling {high:.2f}')
-        if trained.mental_model is not None:
-            p = torch.cat([trained.log_intervention_probability(part, of_part)[0] for part, of_part in parts]).exp()
-            wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
-            if wrong > WRONG_SHARE:
-                warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')
-        compared = trained.manifest.metrics.get('mental_distance')  # by J1, with a mental model that is not the policy itself
-        if compared and isinstance(trained.mental_model, Policy) and nu.any():
-            human = torch.as_tensor(data.human_action[data.intervening], dtype=torch.float32)
-            policy, wanted = mental_distances(type(chosen)(*(values[nu] for values in chosen)), trained.mental_model(inputs[nu]), human)
-            if policy < MENTAL_SHARE * wanted:
-                warnings.append(
-                    f'mental distance: where the human intervened the policy is {policy:.2g} from the mental model, '
-                    f'the human {wanted:.2g}; give the intervention loss less weight, or train for longer'
-                )
+    inputs = torch.as_tensor(data.stacked, dtype=torch.float32)
+    before, chosen = distributions(start.policy, inputs), distributions(trained.policy, inputs)
+    if not all(torch.isfinite(values).all() for values in chosen):
+        msg = 'training: the policy gives non-finite actions, nothing was saved; lower the learning rate'
+        raise LearnerError(msg)
+    warnings = [] if isinstance(chosen, Categorical) else std_warnings(before.log_std, chosen.log_std, trained.policy.architecture)
+    if meaning is not None:
+        warnings += decision_warnings(data, trained, meaning)
+    return warnings
+
+
+@torch.no_grad()
+def distributions(network: Policy, inputs: Tensor) -> Any:
+    """What it says of all inputs (N, H*d)."""
+    parts = [network(part) for part in inputs.split(AT_ONCE)]
+    return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def std_warnings(before: Tensor, after: Tensor, size: Architecture) -> list[str]:
+    """Which action dimensions have come to the floor or the ceiling of the log-std, (N, ..., A), in the mean over all else."""
+    old, new = (values.flatten(0, -2).mean(dim=0) for values in (before, after))
+    low, high = size.log_std_min + STD_MARGIN, size.log_std_max - STD_MARGIN
+    warnings = []
+    for name, edge, is_there, was_there in (
+        ('std collapse', f'floor {size.log_std_min:.2f}', new < low, old < low),
+        ('std blow-up', f'ceiling {size.log_std_max:.2f}', new > high, old > high),
+    ):
+        found = (is_there & ~was_there).nonzero().flatten().tolist()
+        if found:
+            levels = ', '.join(f'{new[number]:.2f} in action dimension {number}' for number in found)
+            warnings.append(f'{name}: the mean log-std has come to its {edge}: {levels}')
+    return warnings
+
+
+@torch.no_grad()
+def decision_warnings(data: InterventionData, trained: Bundle, meaning: Meaning) -> list[str]:
+    """What is suspicious about p(nu=1|s) of the trained models and about their distance, at the steps that count."""
+    steps = Batch.of(data, meaning.decisions)
+    steps = steps.take(steps.decided)
+    nu = steps.intervening
+    if not len(nu):
+        return []
+    warnings = []
+    p = meaning.gains(trained, steps).log_intervention_probability(trained.manifest.c, trained.manifest.sigma)[0].exp()
+    wrong = torch.where(nu, p < SURE, p > 1 - SURE).double().mean().item()
+    if wrong > WRONG_SHARE:
+        warnings.append(f'saturation: {wrong:.0%} of the steps are predicted with certainty and wrongly; sigma is too small')
+    compared = trained.manifest.metrics.get('mental_distance')  # by J1, with a mental model that is not the policy itself
+    if compared and isinstance(trained.mental_model, Policy) and nu.any():
+        chosen, expected = (model(steps.inputs[nu]) for model in (trained.policy, trained.mental_model))
+        policy, wanted = mental_distances(chosen, expected, steps.human_actions[nu])
+        if policy < MENTAL_SHARE * wanted:
+            warnings.append(
+                f'mental distance: where the human intervened the policy is {policy:.2g} from the mental model, '
+                f'the human {wanted:.2g}; give the intervention loss less weight, or train for longer'
+            )
     return warnings
 
 

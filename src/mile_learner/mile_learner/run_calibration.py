@@ -10,59 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mile_learner.architecture import Architecture
 from mile_learner.bags import EpisodeRecord
 from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.calibrate import Calibration, calibrate, cost_for_rate
 from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
-from mile_learner.guards import AT_ONCE, agreement_probability, calibration_warnings, floor_warnings
+from mile_learner.guards import calibration_warnings, floor_warnings
 from mile_learner.intervention import Gains
+from mile_learner.meaning import METHOD, NOTED, Meaning, mean_probability
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.mile_losses import Batch, MileConfig, expected_robot
-from mile_learner.network import Policy
+from mile_learner.methods.mile_losses import Batch
 from mile_learner.run_folder import Run
 from mile_learner.train import provenance
-
-LEARNED, NOTED = MENTAL_MODELS = ('learned', 'noted')
-"""What the human expects of the robot: the version's own mental model, however it came about, or the robot action noted at each step."""
-METHOD = 'calibrate'
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What c and σ are about; both as in `MileConfig`.
-
-    Attributes:
-        mental_model: what the human expects of the robot, one of MENTAL_MODELS.
-        decisions: 'all', where every step of a takeover counts as ν = 1, or 'onset', where its first alone does.
-    """
-
-    mental_model: str
-    decisions: str
-
-    @classmethod
-    def of(cls, bundle: Bundle) -> Meaning | None:
-        """That of a version's own c and σ; None if these are of no use, for it has no mental model, or a classifier in its place."""
-        configuration = bundle.manifest.configuration
-        stated = configuration.get(METHOD)
-        stated = stated if isinstance(stated, Mapping) else configuration
-        noted = stated.get('mental_model') == NOTED
-        if not noted and not isinstance(bundle.mental_model, Policy):
-            return None
-        return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
-
-    def check(self, bundle: Bundle) -> None:
-        """Refuse a version that expects nothing of the robot.
-
-        Raises:
-            LearnerError: there is no mental model where one is needed.
-        """
-        mental_model = bundle.mental_model
-        if self.mental_model == LEARNED and not isinstance(mental_model, Policy):
-            got = 'no mental model' if mental_model is None else f'a {mental_model.distribution} in the place of a mental model'
-            msg = f'{bundle.manifest.version}: got {got}, expected a policy; take the actions that were noted: --mental-model {NOTED}'
-            raise LearnerError(msg)
 
 
 @dataclass(frozen=True)
@@ -74,7 +33,8 @@ class LoggedSteps:
         intervening: ν, (N,).
         episode: number of the episode, (N,).
         operators: who held the pad, by number of the episode.
-        architecture: of the policy.
+        agreeing: what intervening would gain where robot and human agree, in as many states as it takes.
+        discrete: whether actions are.
         meaning: what is expected, and what ν is.
     """
 
@@ -82,7 +42,8 @@ class LoggedSteps:
     intervening: Tensor
     episode: Tensor
     operators: tuple[str, ...]
-    architecture: Architecture
+    agreeing: Gains
+    discrete: bool
     meaning: Meaning
 
     def __len__(self) -> int:
@@ -95,6 +56,7 @@ class LoggedSteps:
         return dataclasses.replace(
             parts[0],
             gains=Gains.concatenate([part.gains for part in parts]),
+            agreeing=Gains.concatenate([part.agreeing for part in parts]),
             intervening=torch.cat([part.intervening for part in parts]),
             episode=torch.cat([part.episode + number for part, number in zip(parts, first, strict=False)]),
             operators=tuple(name for part in parts for name in part.operators),
@@ -116,7 +78,7 @@ class LoggedSteps:
 
     def floor(self, c: float, sigma: float) -> float:
         """p(ν=1|s) where robot and human agree."""
-        return agreement_probability(self.architecture, c, sigma, noted=self.meaning.mental_model == NOTED)
+        return mean_probability(self.agreeing, c, sigma)
 
     def calibrate(self) -> Calibration:
         """Fit c and σ.
@@ -124,8 +86,7 @@ class LoggedSteps:
         Raises:
             LearnerError: only one class of ν, or gains that are not finite.
         """
-        exact = self.architecture.distribution == 'categorical'
-        return calibrate(self.gains, self.intervening, exact=exact, episode=self.episode)
+        return calibrate(self.gains, self.intervening, exact=self.discrete, episode=self.episode)
 
 
 @dataclass(frozen=True)
@@ -219,27 +180,16 @@ def steps_of(data: InterventionData, bundle: Bundle, meaning: Meaning, operators
     """
     meaning.check(bundle)
     steps = Batch.of(data, meaning.decisions)
-    config = MileConfig(mental_model=meaning.mental_model)
-    mental_model = bundle.mental_model if isinstance(bundle.mental_model, Policy) else bundle.policy
+    steps = steps.take(steps.decided)
     return LoggedSteps(
-        gains=gains(bundle.policy, mental_model, steps.take(steps.decided), config),
-        intervening=steps.intervening[steps.decided],
-        episode=torch.from_numpy(data.episode)[steps.decided],
+        gains=meaning.gains(bundle, steps),
+        intervening=steps.intervening,
+        episode=torch.from_numpy(data.episode[data.decided(meaning.decisions)]),
         operators=operators or ('',) * (int(data.episode.max()) + 1),
-        architecture=bundle.policy.architecture,
+        agreeing=meaning.agreement(bundle.policy, steps.inputs),
+        discrete=bundle.policy.distribution == 'categorical',
         meaning=meaning,
     )
-
-
-def gains(policy: Policy, mental_model: Policy, steps: Batch, config: MileConfig) -> Gains:
-    """What intervening would have gained, without gradient: `policy` is the human's, and what they expect is `config.mental_model`."""
-    parts = []
-    with torch.no_grad():
-        for rows in torch.arange(len(steps.inputs)).split(AT_ONCE):
-            part = steps.take(rows)
-            human = policy(part.inputs)
-            parts.append(human.gains(expected_robot(human, policy, mental_model, part, config)))
-    return Gains.concatenate(parts)
 
 
 def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit, *, ahead: bool = False) -> Manifest:

@@ -15,7 +15,7 @@ import numpy as np
 from mile_learner.bags import content_hash
 from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.dataset import recorded, run_data
-from mile_learner.guards import data_warnings, model_warnings
+from mile_learner.guards import model_warnings, training_warnings
 from mile_learner.learner_config import method_config
 from mile_learner.methods import METHODS
 from mile_learner.methods.checkpoint import checkpointing
@@ -62,13 +62,10 @@ def train(
     bags = provenance(run, (path for _, path in episodes))
     made_from = [method, config.to_mapping(), training_seed, start.manifest.version, dict(start.manifest.weights), bags]
     if data.intervening.any():
-        warnings = data_warnings(data, start)
         with resumable(run, version, made_from):
             trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
     else:
         trained = start.with_manifest(dataclasses.replace(start.manifest, metrics={}))
-        warnings = [f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}']
-    warnings += model_warnings(data, trained)
     manifest = dataclasses.replace(
         trained.manifest,
         parent=start.manifest.version,
@@ -77,9 +74,16 @@ def train(
         configuration=config.to_mapping(),
         seed=training_seed,
         data=bags,
-        metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings},
+        metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean())},
         created=now(),
     )
+    trained = trained.with_manifest(manifest)
+    if data.intervening.any():
+        warnings = training_warnings(data, start, trained)
+    else:
+        nothing = f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}'
+        warnings = [nothing, *model_warnings(data, start, trained, None)]
+    manifest = dataclasses.replace(manifest, metrics={**manifest.metrics, 'warnings': warnings})
     saved = trained.with_manifest(manifest).save(run.version_path(version))
     remove_checkpoints(run)
     return saved

@@ -17,8 +17,9 @@ from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.classifier import InterventionClassifier
 from mile_learner.errors import LearnerError
-from mile_learner.guards import data_warnings, model_warnings
+from mile_learner.guards import data_warnings, training_warnings
 from mile_learner.intervention import intervention_probability_sampled
+from mile_learner.meaning import LEARNED, Meaning
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile import Mile
@@ -118,27 +119,27 @@ def test_the_discrete_loss_as_released() -> None:
 @pytest.mark.parametrize('form', ['product', 'joint'])
 @pytest.mark.parametrize('mental_model', ['learned', 'bc_frozen', 'snapshot', 'none', 'noted'])
 def test_discrete_mile_learns_what_the_human_does(form: str, mental_model: str) -> None:
-    data = data_of(discrete=True)
-    trained = fit(data, discrete_bundle(), discrete_form=form, mental_model=mental_model)
+    data, start = data_of(discrete=True), discrete_bundle()
+    trained = fit(data, start, discrete_form=form, mental_model=mental_model)
     action, p = trained.act(data.stacked)
     assert (action[data.intervening] == 2).mean() > 0.95
     if mental_model not in ('none', 'noted'):
         assert p[data.intervening].mean() > p[~data.intervening].mean() + 0.3
     assert all(math.isfinite(value) for value in trained.manifest.metrics.values())
-    assert model_warnings(data, trained) == data_warnings(data, trained) == []
+    assert training_warnings(data, start, trained) == []
 
 
 def test_the_guards_know_categorical_policies() -> None:
     data, start = data_of(discrete=True), discrete_bundle()
-    floor = torch.special.ndtr(torch.tensor(-0.4 / 0.5)).item()
-    assert data_warnings(data, start, target_rate=floor + 0.01) == []
-    assert data_warnings(data, start, target_rate=floor - 0.01)[0].startswith('floor: with c = 0.4 and sigma = 0.5')
-    assert data_warnings(data, discrete_bundle(mental=False), target_rate=floor - 0.01) == []
+    floor, every_step = torch.special.ndtr(torch.tensor(-0.4 / 0.5)).item(), Meaning(LEARNED, 'all')
+    assert data_warnings(data, start, every_step, target_rate=floor + 0.01) == []
+    assert data_warnings(data, start, every_step, target_rate=floor - 0.01)[0].startswith('floor: with c = 0.4 and sigma = 0.5')
+    assert data_warnings(data, start, None, target_rate=floor - 0.01) == []
     hardly = fit(data, start, mental_model='snapshot', epochs=1, learning_rate=1e-6)
-    assert [text.partition(':')[0] for text in model_warnings(data, hardly)] == ['mental distance']
+    assert [text.partition(':')[0] for text in training_warnings(data, start, hardly)] == ['mental distance']
     start.policy.body[-1].bias.data[0] = math.nan
     with pytest.raises(LearnerError, match='the policy has non-finite weights'):
-        model_warnings(data, start)
+        training_warnings(data, start, start)
 
 
 def test_steps_without_an_intervention_teach_discrete_mile() -> None:

@@ -18,19 +18,9 @@ from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
 from mile_learner.history import stack_episode
 from mile_learner.intervention import gaussian_gains, intervention_probability
-from mile_learner.policy import Architecture
-from mile_learner.run_calibration import (
-    LEARNED,
-    NOTED,
-    Fit,
-    LoggedSteps,
-    Meaning,
-    fit,
-    logged_steps,
-    save_calibrated,
-    steps_ahead,
-    steps_of,
-)
+from mile_learner.meaning import LEARNED, NOTED, Meaning
+from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.run_calibration import Fit, LoggedSteps, fit, logged_steps, save_calibrated, steps_ahead, steps_of
 from mile_learner.run_folder import Run
 from mile_learner.step import Step
 from mile_learner.train import train
@@ -171,11 +161,12 @@ def test_the_cost_of_a_wanted_rate_and_when_the_floor_forbids_it(record: Callabl
 
 
 def test_the_floor_is_where_robot_and_human_agree() -> None:
-    nothing = gaussian_gains(torch.ones(1), 4, nodes=16)
-    steps = LoggedSteps(nothing, torch.ones(1), torch.zeros(1), ('',), Architecture(input_dim=12, action_dim=4), ALL_LEARNED)
+    policy, nothing = GaussianPolicy(Architecture(input_dim=12, action_dim=4)), gaussian_gains(torch.ones(1), 4, nodes=16)
+    agreeing = [meaning.agreement(policy, torch.zeros(1, 12)) for meaning in (ALL_LEARNED, ALL_NOTED)]
+    learned, noted = (LoggedSteps(nothing, torch.ones(1), torch.zeros(1), ('',), gains, False, ALL_LEARNED) for gains in agreeing)
     agree = intervention_probability(*[torch.zeros(1, 4)] * 4, 5.0, 3.0).item()
-    assert steps.floor(5.0, 3.0) == pytest.approx(agree)
-    assert dataclasses.replace(steps, meaning=ALL_NOTED).floor(5.0, 3.0) < agree, 'a noted action has hardly any spread of its own'
+    assert learned.floor(5.0, 3.0) == pytest.approx(agree)
+    assert noted.floor(5.0, 3.0) < agree, 'a noted action has hardly any spread of its own'
 
 
 def test_onset_leaves_out_the_steps_after_it(tmp_path: Path, bundle: Bundle, make_step: Any, write_episode: Any) -> None:

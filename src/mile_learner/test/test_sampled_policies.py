@@ -15,14 +15,15 @@ from torch import Tensor, distributions
 
 from mile_learner.bundle import POLICIES, Bundle, Manifest
 from mile_learner.errors import LearnerError
-from mile_learner.guards import model_warnings
+from mile_learner.guards import training_warnings
 from mile_learner.intervention import base_samples, sampled_gains
+from mile_learner.meaning import LEARNED, NOTED, Meaning
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.mixture import Mixture
 from mile_learner.network import Policy
 from mile_learner.policy import Architecture, Gaussian
-from mile_learner.run_calibration import LEARNED, NOTED, Meaning, steps_of
+from mile_learner.run_calibration import steps_of
 from mile_learner.squashed import Squashed
 
 MakeBundle = Callable[..., Bundle]
@@ -148,7 +149,7 @@ def test_mile_lowers_its_loss_and_is_reproducible(kind: str, mental_model: str) 
     assert seen[3] < seen[0]
     assert seen[:4] == seen[4:]
     assert all(torch.equal(*pair) for pair in zip(one.policy.parameters(), other.policy.parameters(), strict=True))
-    model_warnings(takeovers(), one)
+    training_warnings(takeovers(), start, one)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from mile_learner.dataset import episode_data
 from mile_learner.errors import LearnerError
 from mile_learner.guards import data_warnings, model_warnings
 from mile_learner.intervention import intervention_probability
+from mile_learner.meaning import LEARNED, Meaning
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.mile import Mile
@@ -29,6 +30,7 @@ from mile_learner.run_folder import Run
 from mile_learner.step import Mode, Source, Step
 from mile_learner.train import train
 
+EVERY_STEP = Meaning(LEARNED, 'all')
 QUICK = {'epochs': 3, 'batch_size': 16, 'learning_rate': 1e-3}
 
 
@@ -255,25 +257,26 @@ def with_models(bundle: Bundle, *, log_std: float = 0.0, mental_mean: float = 0.
     [({'log_std': -20.0}, 'std collapse'), ({'log_std': 20.0}, 'std blow-up'), ({'mental_mean': 9.0, 'sigma': 1.0}, 'saturation')],
 )
 def test_guards_on_the_models(make_bundle: Callable[..., Bundle], changes: dict[str, float], word: str) -> None:
-    (warning,) = model_warnings(toy_data(), with_models(zero_bundle(make_bundle), **changes))
+    start = zero_bundle(make_bundle)
+    (warning,) = model_warnings(toy_data(), start, with_models(zero_bundle(make_bundle), **changes), EVERY_STEP)
     assert word in warning
-    assert model_warnings(toy_data(), zero_bundle(make_bundle)) == []
+    assert model_warnings(toy_data(), start, start, EVERY_STEP) == []
 
 
 def test_guards_on_the_data(make_bundle: Callable[..., Bundle]) -> None:
     data, start = toy_data(), make_bundle()
-    assert data_warnings(data, start) == []
-    assert 'one class' in data_warnings(data.take(~data.intervening), start)[0]
-    assert data_warnings(data, start, target_rate=0.05)[0].endswith('0.05 are wanted; fit c and sigma')
+    assert data_warnings(data, start, EVERY_STEP) == []
+    assert 'one class' in data_warnings(data.take(~data.intervening), start, EVERY_STEP)[0]
+    assert data_warnings(data, start, EVERY_STEP, target_rate=0.05)[0].endswith('0.05 are wanted; fit c and sigma')
     start.manifest = dataclasses.replace(start.manifest, c=75.0, sigma=1000.0)
-    assert 'floor' in data_warnings(data, start)[0]
-    assert data_warnings(data, start, target_rate=0.6) == []
+    assert 'floor' in data_warnings(data, start, EVERY_STEP)[0]
+    assert data_warnings(data, start, EVERY_STEP, target_rate=0.6) == []
 
 
 def test_a_non_finite_policy_is_not_saved(make_bundle: Callable[..., Bundle]) -> None:
     for name, changes in (('policy', {'log_std': float('nan')}), ('mental model', {'mental_mean': float('inf')})):
         with pytest.raises(LearnerError, match=f'the {name} has non-finite weights'):
-            model_warnings(toy_data(), with_models(zero_bundle(make_bundle), **changes))
+            model_warnings(toy_data(), zero_bundle(make_bundle), with_models(zero_bundle(make_bundle), **changes), None)
 
 
 def test_a_policy_that_the_intervention_loss_pulls_to_the_mental_model_is_noticed(make_bundle: Callable[..., Bundle]) -> None:
@@ -291,7 +294,7 @@ def test_a_policy_that_the_intervention_loss_pulls_to_the_mental_model_is_notice
     for weight in (1.0, 0.0):
         config = MileConfig(intervention_weight=weight, mental_model='bc_frozen', std_gradient=False, epochs=30, learning_rate=3e-3)
         trained = Mile().fit(data, start, config=config, seed=0)
-        distances[weight], found[weight] = trained.manifest.metrics['mental_distance'], model_warnings(data, trained)
+        distances[weight], found[weight] = trained.manifest.metrics['mental_distance'], model_warnings(data, start, trained, EVERY_STEP)
     assert distances[1.0] < 0.1 < 0.5 < distances[0.0]
     assert [text.partition(':')[0] for text in found[1.0]] == ['mental distance']
     assert not any(text.startswith('mental distance') for text in found[0.0])

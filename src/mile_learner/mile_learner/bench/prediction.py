@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
+from mile_learner.meaning import LEARNED, Meaning
 from mile_learner.methods.base import InterventionData
-from mile_learner.run_calibration import LEARNED, LoggedSteps, Meaning
+from mile_learner.run_calibration import LoggedSteps
 
 PREDICTORS = ('majority', 'previous_rate')
 SCORES = {'log_loss': 'lower', 'brier': 'lower', 'balanced_accuracy': 'higher', 'accuracy': 'higher', 'average_precision': 'higher'}

@@ -6,23 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from mile_learner.bench.results import read_results
-from mile_learner.bundle import Bundle
-from mile_learner.guards import data_warnings, model_warnings
-from mile_learner.methods.base import InterventionData
+from mile_learner.guards import training_warnings as training_warnings
 
 KIND = 'warnings'
 """Of the record of one training; cells from before there were guards have none."""
-
-
-def training_warnings(data: InterventionData, start: Bundle, trained: Bundle, target_rate: float | None) -> list[str]:
-    """What `mile_learner.guards` says of a training; not of a mental model that the method has no use for, and left as it was.
-
-    Raises:
-        LearnerError: weights or actions are not finite.
-    """
-    if trained.mental_model is start.mental_model:
-        start, trained = (Bundle(bundle.policy, None, bundle.manifest) for bundle in (start, trained))
-    return [*data_warnings(data, start, target_rate=target_rate), *model_warnings(data, trained)]
 
 
 def count_warnings(out: Path) -> tuple[int, dict[str, int]]:

@@ -89,6 +89,13 @@ class InterventionData:
         continues[1:] = self.intervening[:-1] & (self.episode[1:] == self.episode[:-1])
         return self.intervening & ~continues
 
+    def decided(self, decisions: str) -> NDArray[np.bool_]:
+        """Where the human decided whether to intervene, (N,): at all steps, or with 'onset' at those of a takeover only as it begins.
+
+        In a demonstration nobody decides that.
+        """
+        return ~self.demonstration & (self.onset | ~self.intervening if decisions == 'onset' else True)
+
     def take(self, rows: NDArray[Any]) -> InterventionData:
         """Some of the rows, by number or by mask."""
         columns: dict[str, Any] = {}

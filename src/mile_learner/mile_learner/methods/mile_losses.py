@@ -127,13 +127,12 @@ class Batch:
     @classmethod
     def of(cls, data: InterventionData, decisions: str) -> Batch:
         """All steps of the data. In a demonstration nobody decides whether to intervene: J1 does not count there, J2 does."""
-        decided = ~data.demonstration & (data.onset | ~data.intervening if decisions == 'onset' else True)
         return cls(
             inputs=torch.as_tensor(data.stacked, dtype=torch.float32),
             robot_actions=torch.as_tensor(np.nan_to_num(data.robot_action), dtype=torch.float32),
             human_actions=torch.as_tensor(np.nan_to_num(data.human_action), dtype=torch.float32),
             intervening=torch.as_tensor(data.intervening),
-            decided=torch.as_tensor(decided),
+            decided=torch.as_tensor(data.decided(decisions)),
         )
 
     def take(self, rows: Tensor) -> Batch:

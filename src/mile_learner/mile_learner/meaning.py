@@ -1,0 +1,93 @@
+"""What c and σ of a version are about: what the human expects of the robot, which steps count, and what intervening would gain there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mile_learner.bundle import Bundle
+from mile_learner.errors import LearnerError
+from mile_learner.intervention import DEFAULT_NODES, Gains, gaussian_gains
+from mile_learner.methods.mile_losses import Batch, MileConfig, expected_robot
+from mile_learner.network import Policy
+
+LEARNED, NOTED = MENTAL_MODELS = ('learned', 'noted')
+"""What the human expects of the robot: the version's own mental model, however it came about, or the robot action noted at each step."""
+METHOD = 'calibrate'
+AT_ONCE = 1024
+"""So many states are judged at once, as samples of all together would not fit into memory."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What c and σ are about; both as in `MileConfig`.
+
+    Attributes:
+        mental_model: what the human expects of the robot, one of MENTAL_MODELS.
+        decisions: 'all', where every step of a takeover counts as ν = 1, or 'onset', where its first alone does.
+    """
+
+    mental_model: str
+    decisions: str
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Meaning | None:
+        """That of a version's own c and σ; None if these are of no use, for it has no mental model, or a classifier in its place."""
+        configuration = bundle.manifest.configuration
+        stated = configuration.get(METHOD)
+        stated = stated if isinstance(stated, Mapping) else configuration
+        noted = stated.get('mental_model') == NOTED
+        if not noted and not isinstance(bundle.mental_model, Policy):
+            return None
+        return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
+
+    def check(self, bundle: Bundle) -> None:
+        """Refuse a version that expects nothing of the robot.
+
+        Raises:
+            LearnerError: there is no mental model where one is needed.
+        """
+        mental_model = bundle.mental_model
+        if self.mental_model == LEARNED and not isinstance(mental_model, Policy):
+            got = 'no mental model' if mental_model is None else f'a {mental_model.distribution} in the place of a mental model'
+            msg = f'{bundle.manifest.version}: got {got}, expected a policy; take the actions that were noted: --mental-model {NOTED}'
+            raise LearnerError(msg)
+
+    def gains(self, bundle: Bundle, steps: Batch) -> Gains:
+        """What intervening would have gained at `steps`, without gradient: the policy of `bundle` stands for the human's."""
+        policy, config = bundle.policy, MileConfig(mental_model=self.mental_model)
+        mental_model = bundle.mental_model if isinstance(bundle.mental_model, Policy) else policy
+        parts = []
+        with torch.no_grad():
+            for rows in torch.arange(len(steps.inputs)).split(AT_ONCE):
+                part = steps.take(rows)
+                human = policy(part.inputs)
+                parts.append(human.gains(expected_robot(human, policy, mental_model, part, config)))
+        return Gains.concatenate(parts)
+
+    def agreement(self, policy: Policy, states: Tensor) -> Gains:
+        """What intervening would gain where robot and human agree; the mean of p(ν=1|s) there is the floor.
+
+        The mental model is the policy itself, or the noted action its mode; discrete: and it is sure. For Gaussian policies and discrete
+        actions that is the same in all states, and given once, (1, K); else, sampled, at `states` (B, H*d), (B, K).
+        """
+        size, noted = policy.architecture, self.mental_model == NOTED
+        if size.distribution == 'categorical':
+            return Gains(*torch.zeros(2, 1, 1, dtype=torch.float64))
+        if size.distribution == 'gaussian':
+            m = torch.tensor([0.0 if noted else size.action_dim], dtype=torch.float64)
+            return gaussian_gains(m, size.action_dim, DEFAULT_NODES)
+        parts = []
+        with torch.no_grad():
+            for part in states.split(AT_ONCE):
+                human = policy(part)
+                parts.append(human.gains(human.around(human.mode(), size.log_std_min) if noted else human))
+        return Gains.concatenate(parts)
+
+
+def mean_probability(gains: Gains, c: float, sigma: float) -> float:
+    """p(ν=1|s), the mean over the states of `gains`."""
+    return gains.log_intervention_probability(c, sigma)[0].exp().mean().item()
