@@ -230,6 +230,8 @@ class SessionNode(Node):
             result = future.result().result
             if result.success:
                 self.get_logger().info(f'trained {result.version}')
+                for warning in json.loads(result.metrics_json or '{}').get('warnings', []):
+                    self.get_logger().warning(f'{result.version}: {warning}')
                 self._advance(None)
             else:
                 self._finish(1, f'train: {result.message}')

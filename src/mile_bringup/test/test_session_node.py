@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -133,17 +134,27 @@ def test_an_answer_that_was_lost_is_asked_for_again(run: Run) -> None:
 
 
 class FakeTrainer:
-    """A learner that is there, and never answers."""
+    """A learner that is there, and answers with `result`, or never."""
 
-    def __init__(self) -> None:
+    def __init__(self, result: Train.Result | None = None) -> None:
         self.goals: list[Train.Goal] = []
+        self._result = result
 
     def server_is_ready(self) -> bool:
         return True
 
     def send_goal_async(self, goal: Train.Goal, **_: object) -> Future:
         self.goals.append(goal)
-        return Future()
+        return Future() if self._result is None else done(SimpleNamespace(accepted=True, get_result_async=self._finished))
+
+    def _finished(self) -> Future:
+        return done(SimpleNamespace(result=self._result))
+
+
+def done(value: object) -> Future:
+    future = Future()
+    future.set_result(value)
+    return future
 
 
 def test_a_learner_that_just_appeared_is_given_time_to_find_the_session(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +171,26 @@ def test_a_learner_that_just_appeared_is_given_time_to_find_the_session(run: Run
     node.destroy_node()
     rclpy.shutdown()
     assert asked == [0, 0, 1]
+
+
+def test_what_the_guards_say_of_a_training_is_logged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = json.dumps({'steps': 30, 'warnings': ['floor: c is too small', 'saturation: sigma is too small']})
+    rclpy.init(args=['--ros-args', '--params-file', str(parameter_file(run))], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node, said = SessionNode(), []
+    logger = SimpleNamespace(info=lambda text: said.append(('info', text)), warning=lambda text: said.append(('warning', text)))
+    monkeypatch.setattr(node, '_trainer', FakeTrainer(Train.Result(success=True, version='v001', metrics_json=metrics)))
+    monkeypatch.setattr(node, 'get_logger', lambda: logger)
+    monkeypatch.setattr(node, '_advance', lambda _: None)
+    monkeypatch.setattr(module, 'SETTLE_S', 0.0)
+    node._train()
+    node._on_timer()
+    node.destroy_node()
+    rclpy.shutdown()
+    assert said == [
+        ('info', 'trained v001'),
+        ('warning', 'v001: floor: c is too small'),
+        ('warning', 'v001: saturation: sigma is too small'),
+    ]
 
 
 def test_a_learner_that_hangs_ends_the_session(run: Run) -> None:
