@@ -89,6 +89,31 @@ def test_robot_weight_adds_the_imitation_of_what_nobody_objected_to(make_bundle:
     assert added.total.item() - published.total.item() == pytest.approx(0.7 * expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize('weight', [0.2, 0.5])
+@pytest.mark.parametrize('robot_weight', [0.0, 0.7])
+def test_with_the_mean_of_eq_4_over_all_steps_another_lambda_is_the_same(
+    make_bundle: MakeBundle, weight: float, robot_weight: float
+) -> None:
+    bundle, data = make_bundle(), data_of(discrete=False)
+    share = data.intervening.mean()
+    alone = torch.from_numpy(~data.intervening)
+    printed = losses_of(bundle, data, MileConfig(action_mean='all', intervention_weight=weight, robot_weight=robot_weight))
+    factor = weight + (1 - weight) * share
+    same = losses_of(bundle, data, MileConfig(intervention_weight=weight / factor))
+    robot = -bundle.policy(torch.from_numpy(data.stacked)).log_prob(torch.from_numpy(data.robot_action))[alone].sum().item() / len(data)
+    assert share < 0.5
+    assert printed.total.item() == pytest.approx(factor * same.total.item() + robot_weight * robot, rel=1e-5)
+    assert printed.intervention == same.intervention
+    assert printed.action.item() == pytest.approx(share * same.action.item(), rel=1e-5)
+
+
+def test_discrete_actions_have_that_mean_anyway() -> None:
+    bundle, data = discrete_bundle(), data_of(discrete=True)
+    one, other = (losses_of(bundle, data, MileConfig(action_mean=mean)) for mean in ('interventions', 'all'))
+    assert one.total == other.total
+    assert one.action == other.action
+
+
 def test_with_robot_weight_the_policy_stays_with_the_robot_where_nobody_intervened(make_bundle: MakeBundle) -> None:
     data, start = data_of(discrete=False), make_bundle()
     alone = torch.from_numpy(data.stacked[~data.intervening])

@@ -327,18 +327,6 @@ def test_keeping_control_is_no_decision_to_take_over(make_bundle: Callable[..., 
     assert moved['onset'] < 0.5 * moved['all']
 
 
-def test_lapse_bounds_the_loss_of_a_surprise(make_bundle: Callable[..., Bundle]) -> None:
-    start, batch = zero_bundle(make_bundle), batch_of(toy_data())
-    assert start.mental_model is not None
-    losses = {}
-    for lapse in (0.0, 0.1):
-        config = MileConfig(intervention_weight=1.0, lapse=lapse)
-        losses[lapse] = mile_losses(start.policy, start.mental_model, batch, c=100.0, sigma=1.0, config=config).total.item()
-    assert losses[0.0] > 1000
-    rate = batch.intervening.double().mean().item()
-    assert losses[0.1] == pytest.approx(-rate * np.log(0.05) - (1 - rate) * np.log(0.95), rel=1e-6)
-
-
 def test_every_task_has_valid_options() -> None:
     assert Mile().configure('peg_insert').learning_rate == 1e-4
     assert Mile().configure('something_new') == MileConfig()

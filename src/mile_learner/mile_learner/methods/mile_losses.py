@@ -6,14 +6,19 @@ Continuous actions:
     J2 = mean −ln π_θ(a_h|s) over the steps with ν = 1   trains the policy θ
     J  = λ J1 + (1 − λ) J2
 
-Eq. 4 divides J2 by N, which in J1 is the number of all steps; the authors' code, and this, by that of the steps with ν = 1. With a share r
-of those the other reading is this one with λ / (λ + (1 − λ) r) in the place of λ: 0.8 for 0.5 and a quarter.
+Eq. 4 divides J2 by N, which in J1 is the number of all steps: action_mean=all. The authors' code divides by the number of steps with ν = 1,
+and so does this by default, action_mean=interventions. With a share r of those the former is the latter with λ / (λ + (1 − λ) r) in the
+place of λ, 0.8 for 0.5 and a quarter, and all of J times λ + (1 − λ) r.
 
 Discrete actions: J = mean cross-entropy over |A| + 1 classes, each action by the human and "no intervention" (Eq. 3; the text's other
 sentence, "a_r otherwise", contradicts that class and is not followed). With ln p̂(a_h) = ln p(ν=1|s) + ln p(a_h|ν=1, s) the cross-entropy
 is J1 + J2, J2 being divided by all steps, so that here too J = λ J1 + (1 − λ) J2: half of it at λ = 0.5, which Adam does not notice.
 
-variant=as_published (the default) is that. variant=as_released is the authors' code where it differs (USC-Lira/mile-code):
+In the code `continuous_model` and `discrete_model` say what p(ν|s) and the likelihood of an action are, `step_weights` what each step
+counts for, and `mile_losses` adds up. For Gaussian policies, as published, the default, `mile_objective.objective` takes the place of
+`continuous_model`: the same sum and gradient in one pass. The other is that in readable form, and used for all variants that it lacks.
+
+variant=as_published, the default, is all of the above. variant=as_released is the authors' code where it differs (USC-Lira/mile-code):
 
 * J2 takes a_h from N(p μ, p s) with p = p(ν=1|s): the variable is scaled, not the density, and J2 trains ξ, too, through p;
   ln(p s) is clamped to [−20, 2], and p in J1 to [1e-7, 1 − 1e-7];
@@ -38,7 +43,7 @@ Three more departures that may be chosen:
 * decisions=onset: Eq. 2 is about the decision to take over. A person who has taken over keeps control for a while, also where robot and
   human agree again; counted as ν = 1 there, J1 drives the policy away from actions that are right.
 * std_gradient=false: J1 can lower its loss by widening or narrowing the policy, which changes no action.
-* robot_weight=w: w J3 is added, J3 = mean −ln π_θ(a_r|s) over the steps with ν = 0 (discrete: their sum over all steps, as in J2): what
+* robot_weight=w: w J3 is added, J3 = mean −ln π_θ(a_r|s) over the steps with ν = 0 (their sum over all steps, where J2 has that): what
   nobody objected to is imitated. With w = 1 − λ this is IWR (discrete: BC on all) with J1 beside it, to measure what J1 adds.
 """
 
@@ -78,6 +83,11 @@ class MileConfig(Config):
     epochs: int = option(500, doc='passes over the data', ge=1)
     batch_size: int = option(256, doc='steps per gradient step', ge=1)
     intervention_weight: float = option(0.5, doc='lambda: the weight of J1; that of J2 is 1 - lambda', ge=0.0, le=1.0)
+    action_mean: str = option(
+        'interventions',
+        doc='what J2 is divided by: the number of steps with nu = 1, or of all steps, as Eq. 4 is printed; discrete actions: always all',
+        choices=('interventions', 'all'),
+    )
     variant: str = option('as_published', doc="the paper's losses, or those of the authors' code", choices=('as_published', 'as_released'))
     mental_model: str = option(
         'learned',
@@ -97,9 +107,6 @@ class MileConfig(Config):
     )
     std_gradient: bool = option(True, doc='whether J1 may move the standard deviation of the policy')
     robot_weight: float = option(0.0, doc='the weight of imitating a_r where nobody intervened (J3); 0: as published', ge=0.0, le=10.0)
-    lapse: float = option(
-        0.0, doc='probability that nu has nothing to do with the state: p becomes lapse/2 + (1 - lapse) p', ge=0.0, lt=1.0
-    )
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
     nodes: int = option(
         0, doc='quadrature nodes of the intervention probability, gaussian policies; 0: as many as sigma needs', ge=0, le=64
@@ -158,6 +165,7 @@ class Losses:
         action_nll: −ln of a_h given ν = 1, where ν = 1, (B,).
         intervening: ν, (B,).
         decided: where J1 counts, (B,).
+        averaged: the steps whose number J2 is divided by, (B,).
         human, expected: π and π̂.
     """
 
@@ -166,6 +174,7 @@ class Losses:
     action_nll: Tensor
     intervening: Tensor
     decided: Tensor
+    averaged: Tensor
     human: Continuous | Categorical
     expected: Continuous | Categorical
 
@@ -177,8 +186,7 @@ class Losses:
     @property
     def action(self) -> Tensor:
         """J2, zero where no step has ν = 1."""
-        chosen = self.action_nll[self.intervening]
-        return chosen.sum() / (len(self.intervening) if isinstance(self.human, Categorical) else max(len(chosen), 1))
+        return self.action_nll[self.intervening].sum() / self.averaged.sum().clamp_min(1)
 
     @property
     def probability(self) -> Tensor:
@@ -229,8 +237,9 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     nu, actions = batch.intervening, batch.human_actions
     if config.robot_weight > 0:
         actions = torch.where(nu.unsqueeze(-1), actions, batch.robot_actions)
-    weights = step_weights(batch, config, discrete=isinstance(human, Categorical))
-    if isinstance(human, Gaussian) and config.variant == 'as_published' and config.lapse == 0:
+    over_all = isinstance(human, Categorical) or config.action_mean == 'all'
+    weights = step_weights(batch, config, over_all=over_all)
+    if isinstance(human, Gaussian) and config.variant == 'as_published':
         nodes = config.nodes or enough_nodes(sigma)
         total, log_decision, action_nll = objective(
             human, expected, actions, nu, weights, c, sigma, nodes, std_gradient=config.std_gradient
@@ -238,9 +247,6 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
     else:
         model = discrete_model if isinstance(human, Categorical) else continuous_model
         log_decision, action_nll = model(human, expected, actions, nu, c, sigma, config)
-        if config.lapse > 0:
-            half = torch.tensor(math.log(config.lapse / 2), dtype=log_decision.dtype)
-            log_decision = torch.logaddexp(log_decision + math.log1p(-config.lapse), half)
         total = torch.dot(action_nll.to(weights[1].dtype), weights[1]) - torch.dot(log_decision, weights[0])
     return Losses(
         total=total,
@@ -248,16 +254,20 @@ def mile_losses(policy: Policy, mental_model: Policy, batch: Batch, *, c: float,
         action_nll=action_nll.detach(),
         intervening=nu,
         decided=batch.decided,
+        averaged=torch.ones_like(nu) if over_all else nu,
         human=type(human)(*(part.detach() for part in human)),
         expected=type(expected)(*(part.detach() for part in expected)),
     )
 
 
-def step_weights(batch: Batch, config: MileConfig, *, discrete: bool) -> tuple[Tensor, Tensor]:
-    """What −ln p(ν|s) (float64) and −ln of the action of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3."""
+def step_weights(batch: Batch, config: MileConfig, *, over_all: bool) -> tuple[Tensor, Tensor]:
+    """What −ln p(ν|s) (float64) and −ln of the action of each step count for in J, (B,) each: λ J1, and (1 − λ) J2 + w J3.
+
+    With `over_all` J2 and J3 are divided by the number of all steps, else each by that of its own.
+    """
     nu, size = batch.intervening, len(batch.intervening)
     decisions, taken = int(batch.decided.sum()), int(nu.sum())
-    j2, j3 = (size, size) if discrete else (max(taken, 1), max(size - taken, 1))
+    j2, j3 = (size, size) if over_all else (max(taken, 1), max(size - taken, 1))
     of_human, of_robot = (1 - config.intervention_weight) / j2, config.robot_weight / j3
     return (
         batch.decided.double().mul_(config.intervention_weight / max(decisions, 1)),
