@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,8 +24,9 @@ from mile_learner.meaning import LEARNED, Meaning
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile import Mile
-from mile_learner.methods.mile_losses import Batch, MileConfig, mile_losses
-from mile_learner.policy import Architecture
+from mile_learner.methods.mile_losses import Batch, Losses, MileConfig, continuous_model, mile_losses
+from mile_learner.network import Policy
+from mile_learner.policy import Architecture, Gaussian
 from mile_learner.rollout import rollout
 
 MakeBundle = Callable[..., Bundle]
@@ -137,8 +139,12 @@ def test_the_discrete_loss_as_released() -> None:
     inputs = torch.from_numpy(data.stacked)
     pi, expected = (model(inputs).log_probs.double().exp() for model in (bundle.policy, bundle.mental_model))
     whether = torch.special.ndtr(pi - (expected * pi.log()).sum(1, keepdim=True) - 0.4)
-    p = (pi * whether).sum(1)
-    assert torch.allclose(losses_of(bundle, data, MileConfig(variant='as_released')).probability, p)
+    p = (pi * whether).sum(1, keepdim=True)
+    losses = losses_of(bundle, data, MileConfig(variant='as_released'))
+    assert torch.allclose(losses.probability, p[:, 0])
+    classes = torch.cat([pi * p, 1 - p], dim=1)
+    labels = torch.from_numpy(np.where(data.intervening, np.nan_to_num(data.human_action[:, 0]), ACTIONS)).long()
+    assert 2 * losses.total.item() == pytest.approx(functional.nll_loss(classes.log(), labels).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize('form', ['product', 'joint'])
@@ -238,6 +244,38 @@ def test_the_released_code_forgets_its_mental_model_once_and_clamps(make_bundle:
     assert torch.equal(first.mental_model.input_mean, start.mental_model.input_mean)
     hopeless = losses_of(start, data, MileConfig(variant='as_released', intervention_weight=1.0), c=1e4, sigma=1.0)
     assert hopeless.total.item() == pytest.approx(-math.log(1e-7) * data.intervening.mean(), rel=1e-3)
+
+
+def test_the_released_code_leaves_out_a_fifth_of_the_steps(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = data_of(discrete=False), []
+
+    def spy(policy: Policy, mental_model: Policy, batch: Batch, **rest: Any) -> Losses:
+        seen.append(sorted(batch.inputs[:, 0].tolist()))
+        return mile_losses(policy, mental_model, batch, **rest)
+
+    monkeypatch.setattr('mile_learner.methods.mile.mile_losses', spy)
+    for variant, seed in (('as_published', 0), ('as_released', 0), ('as_released', 1)):
+        Mile().fit(data, make_bundle(), config=MileConfig(epochs=2, batch_size=1024, variant=variant), seed=seed)
+    assert [len(rows) for rows in seen] == [300, 300, 240, 240, 240, 240]
+    assert seen[2] == seen[3], 'the same in all epochs of a round'
+    assert seen[3] != seen[4], 'others in the next'
+
+
+def test_the_released_code_does_not_clip_gradients(make_bundle: MakeBundle) -> None:
+    data, start = data_of(discrete=False), make_bundle()
+    for variant, clipped in (('as_published', True), ('as_released', False)):
+        one, other = (fit(data, start, variant=variant, epochs=2, grad_clip=largest) for largest in (1e-9, 1e9))
+        assert same_weights(one.policy, other.policy) != clipped
+
+
+@pytest.mark.parametrize(('c', 'log_std', 'mean', 'clamped'), [(1e4, 0.0, 0.0, -20.0), (-1e4, 3.0, 0.3, 2.0)])
+def test_the_released_code_clamps_the_scale_of_the_likelihood(c: float, log_std: float, mean: float, clamped: float) -> None:
+    human = Gaussian(torch.full((1, 2), 0.3), torch.full((1, 2), log_std))
+    _, nll = continuous_model(
+        human, human, torch.full((1, 2), 0.8), torch.ones(1, dtype=torch.bool), c, 1.0, MileConfig(variant='as_released')
+    )
+    by_hand = -torch.distributions.Normal(mean, math.exp(clamped)).log_prob(torch.tensor(0.8))
+    assert nll.item() == pytest.approx(2 * by_hand.item(), rel=1e-5)
 
 
 def test_what_mile_refuses(make_bundle: MakeBundle) -> None:
