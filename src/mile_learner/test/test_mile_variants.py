@@ -196,6 +196,11 @@ def test_which_models_each_mental_model_uses(make_bundle: MakeBundle) -> None:
         assert same_weights(again['bc_frozen'].mental_model, start.mental_model), 'the clone of the initial policy for good'
         assert same_weights(again['snapshot'].mental_model, trained['snapshot'].policy), 'the policy that flew last'
         assert not any(same_weights(bundle.policy, start.policy) for bundle in trained.values())
+        for name, bundle in trained.items():
+            parameters = list(bundle.mental_model.parameters())
+            assert all(parameter.requires_grad for parameter in parameters), 'a bundle can be trained further'
+            if name in ('bc_frozen', 'snapshot', 'noted'):
+                assert all(parameter.grad is None for parameter in parameters), 'no time is spent on gradients that nobody uses'
 
 
 def test_without_a_mental_model_only_the_human_actions_teach_a_gaussian(make_bundle: MakeBundle) -> None:

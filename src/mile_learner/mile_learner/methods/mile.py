@@ -57,7 +57,7 @@ class Mile:
             msg = f'variant: got as_released, expected as_published; the released likelihood is of gaussian policies, this one is {kind}'
             raise LearnerError(msg)
         policy = copy.deepcopy(start.policy)
-        mental_model = initial_mental_model(start, config, seed)
+        mental_model = initial_mental_model(start, config, seed).requires_grad_(config.mental_model == 'learned')
         c, sigma = start.manifest.c, start.manifest.sigma
         steps, grad_clip = Batch.of(data, config.decisions), config.grad_clip
         generator = torch.Generator().manual_seed(seed)
@@ -87,7 +87,7 @@ class Mile:
             seed=seed,
             metrics=metrics,
         )
-        return Bundle(policy.eval(), mental_model.eval(), manifest)
+        return Bundle(policy.eval(), mental_model.requires_grad_(True).eval(), manifest)
 
 
 def initial_mental_model(start: Bundle, config: MileConfig, seed: int) -> Policy:
