@@ -173,12 +173,12 @@ def takes(method: str, task: str) -> bool:
 
 
 def predicts(method: str) -> bool:
-    """Whether a method's bundles say when the human intervenes (its attribute `predicts`)."""
+    """Whether a method's bundles say without a mental model when the human intervenes (its attribute `predicts`)."""
     return bool(getattr(METHODS[parse_method(method)[0]], 'predicts', False))
 
 
 def trained(cell: Cell) -> list[str]:
-    """The methods that are trained in a cell: its own, and where interventions are predicted every other one that predicts."""
+    """The methods that are trained in a cell: its own, and where interventions are predicted every other one that `predicts`."""
     if cell.human == NO_HUMAN:
         return []
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]

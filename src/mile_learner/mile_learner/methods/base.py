@@ -118,8 +118,9 @@ class Method(Protocol):
     """A learning method; instances are stateless and are named in `mile_learner.methods.METHODS`.
 
     A new method is one file with such a class, and one line in METHODS. Three attributes are read where a class has them: `discrete` = True
-    says that it takes tasks of discrete actions, too; `predicts` = True that its bundles say when the human intervenes, by a mental model
-    or by an `InterventionClassifier` in its place; `uses_c` = True that it trains with the c of the bundle that it starts from.
+    says that it takes tasks of discrete actions, too; `predicts` = True that its bundles say when the human intervenes without a mental
+    model, by an `InterventionClassifier` in its place, so that the suite `prediction` trains it beside MILE; `uses_c` = True that it trains
+    with the c and sigma of the bundle that it starts from, so that the guards judge these two.
     """
 
     def configure(self, task: str) -> Config:

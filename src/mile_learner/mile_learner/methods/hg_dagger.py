@@ -29,5 +29,5 @@ class HgDagger(WeightedCloning):
     learning_rates = LEARNING_RATES
 
     def weights(self, data: InterventionData, config: Any) -> Weights:  # noqa: ARG002
-        """1 where the human is in control, demonstrations included, else 0."""
-        return (data.intervening | data.demonstration).astype(float)
+        """1 where the human is in control, demonstrations included (nu = 1 there), else 0."""
+        return data.intervening.astype(float)

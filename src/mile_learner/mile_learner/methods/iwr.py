@@ -1,8 +1,9 @@
 """Intervention Weighted Regression (Mandlekar et al. 2020, arXiv 2012.06733): batches half of interventions, half of everything else.
 
-Both halves are imitated, interventions with a_h and the others with a_r: w = (N − n_I) / n_I for the n_I intervention steps, and 1 for the
-others, demonstrations among them (as in the implementation in robomimic by the authors of Sirius). The original policy is recurrent with a
-Gaussian mixture; here it is the policy of all methods.
+Baseline (iv) of the MILE paper (Section V; learning rates in its Table I). Both halves are imitated, interventions with a_h and the others
+with a_r: w = (N − n_I) / n_I for the n_I intervention steps, and 1 for the others, demonstrations among them (as in the implementation in
+robomimic by the authors of Sirius, UT-Austin-RPL/sirius). The original policy is recurrent with a Gaussian mixture; here it is the policy
+of all methods.
 """
 
 from __future__ import annotations

@@ -2,13 +2,15 @@
 
     r = −1 on the transition just before the human takes over, 0 on every other
 
-Nothing is imitated: the policy learns to avoid what makes people take over. Backbones as in the MILE paper (Appendix D):
+Nothing is imitated: the policy learns to avoid what makes people take over. Baseline (iii) of the MILE paper (Section V; hyper-parameters
+in its Table I). Backbones as there (Appendix D):
 
-* continuous actions: RLPD (Ball et al. 2023), that is SAC with an ensemble of critics with layer normalisation, of which two, drawn anew
-  each time, make the target by their minimum; several critic updates per update of actor and temperature; no entropy in the target; target
-  entropy −|A|/2; batches half of prior data, half of online data. Prior data are the demonstrations; without any, all is online.
-* discrete actions: DQN with a double target. The Q-network is the policy's own, its scores read as values, so that the greedy policy begins
-  as the initial one.
+* continuous actions: RLPD (Ball et al. 2023), that is SAC (Haarnoja et al. 2018) with an ensemble of critics with layer normalisation, of
+  which two, drawn anew each time, make the target by their minimum; several critic updates per update of actor and temperature; no entropy
+  in the target; target entropy −|A|/2; batches half of prior data, half of online data. Prior data are the demonstrations; without any, all
+  is online.
+* discrete actions: DQN with a double target (van Hasselt et al. 2016). The Q-network is the policy's own, its scores read as values, so
+  that the greedy policy begins as the initial one.
 
 What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the
 robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it);

@@ -7,8 +7,10 @@
 | pre-intervention | the last 15 of the robot before an onset | 0.002, as in its code |
 | robot | all others | the rest; none where demonstrations leave nothing |
 
-The human took over because of what the robot did just before, so that is hardly imitated. Not here: the original's memory management, as
-all data are kept, and its recurrent policy with a Gaussian mixture.
+Baseline (v) of the MILE paper (Section V; learning rates in its Table I). Classes, their shares and the 15 steps are those of the authors'
+code (UT-Austin-RPL/sirius, `utils/dataset.py`, `preintv_relabeling.mode: fixed`). The human took over because of what the robot did just
+before, so that is hardly imitated. Not here: the original's memory management, as all data are kept, and its recurrent policy with a
+Gaussian mixture.
 """
 
 from __future__ import annotations
