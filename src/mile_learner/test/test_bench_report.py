@@ -11,6 +11,7 @@ import pytest
 from mile_learner.bench import figures
 from mile_learner.bench.report import make_report
 from mile_learner.bench.tune import CHOSEN_FILE, choose
+from mile_learner.errors import LearnerError
 
 
 def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50, **head: Any) -> None:
@@ -80,6 +81,32 @@ def test_a_task_with_a_return_is_judged_by_it_from_the_initial_policies_to_the_e
     text = (tmp_path / 'report.md').read_text()
     assert '| method | iteration | return | interventions | success |' in text
     assert '| 10 (20 %) | 50 %' in text
+
+
+def test_what_a_task_is_judged_by_is_read_off_its_cells(tmp_path: Path) -> None:
+    """`door` is not registered, as a user's own task is not when the report is made; what a cell says goes before the registry."""
+    for seed in range(3):
+        for task, metric in {'door': 'return', 'lunar_lander': 'success'}.items():
+            for method, returned in {'mile': 50.0 + seed, 'no_training': -100.0, 'expert': 300.0}.items():
+                _cell(tmp_path, task, method, seed, 5, returned, metric=metric)
+    text, entry = _markdown(tmp_path), make_report(tmp_path)['comparisons'][0]
+    assert {task: content['metric'] for task, content in entry['tasks'].items()} == {'door': 'return', 'lunar_lander': 'success'}
+    assert entry['against']['no_training']['tasks']['door'][0] == pytest.approx(151 / 400)
+    assert entry['tasks']['door']['assisted']['mean'] == 1.0, 'the return of the episode with help, too'
+    assert 'Judged by success' not in text
+
+
+def test_a_task_of_which_nobody_says_what_it_is_judged_by_is_named(out: Path) -> None:
+    for seed in range(3):
+        _cell(out, 'lunar_lander', 'mile', seed, 4)
+    assert '**Judged by success**, as neither its cells nor a task registered here says otherwise: door, lamp.' in _markdown(out)
+
+
+def test_cells_that_are_judged_by_another_metric_are_not_compared(out: Path) -> None:
+    for seed, metric in enumerate(('return', 'return', 'success')):
+        _cell(out, 'door', 'mile', seed, 4, metric=metric)
+    with pytest.raises(LearnerError, match='door: got cells judged by return and others by success, expected one of these'):
+        make_report(out)
 
 
 def test_cells_that_do_not_share_their_first_episodes_are_named(out: Path) -> None:

@@ -55,6 +55,7 @@ def test_whole_cells_are_read(tmp_path: Path) -> None:
         (HEAD, [{'kind': 'test'}], 'success'),
         (HEAD, [{**TEST, 'iteration': 1, 'success': 'yes'}], 'str'),
         ({'suite': 'single'}, [], 'task'),
+        (HEAD | {'metric': 'reward'}, _tests(1, 2, 5, 10, 15, 20), "metric: got 'reward', expected one of success, return"),
     ],
 )
 def test_a_damaged_cell_is_refused_in_one_line(tmp_path: Path, head: dict[str, Any], records: list[Any], words: str) -> None:

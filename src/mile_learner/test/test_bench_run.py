@@ -63,6 +63,7 @@ def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> Non
     assert [len(hashes) for hashes in shared.values()] == [1, 1], 'whoever the human is, and however many were prepared since'
     assert not shared[0] & shared[1]
     assert all(set(cell.made_with) == {'mile_learner', 'cpu', *PACKAGES} for cell in results.values())
+    assert {cell.metric for cell in results.values()} == {'success'}
     same = [results['shift', human, 0].score(1) for human in HUMANS]
     assert same == [results['no_training', 'nobody', 0].score(0)] * 2, 'a method that changes nothing scores what the initial policy does'
 

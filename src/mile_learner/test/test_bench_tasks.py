@@ -103,6 +103,15 @@ def test_a_name_belongs_to_one_task(toy_task: str, monkeypatch: pytest.MonkeyPat
         get_task('line')
 
 
+def test_a_task_is_judged_by_what_is_recorded(toy_task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench_toy
+
+    monkeypatch.setattr(bench_toy, 'REWARDED', dataclasses.replace(bench_toy.TASK, metric='reward'), raising=False)
+    monkeypatch.setitem(TASKS, toy_task, 'bench_toy:REWARDED')
+    with pytest.raises(LearnerError, match="bench_toy:REWARDED: metric: got 'reward', expected one of success, return"):
+        get_task(toy_task)
+
+
 def test_a_module_that_breaks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'breaks.py').write_text('1 / 0')
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -57,7 +57,8 @@ def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: 
     suite = SUITES[cell.suite]
     tests = prepared.starts[options.starts][: options.test]
     made_from = {'prepared': prepared.folder.name, 'shared': prepared.shared_digest(), 'made_with': made_with()}
-    sink({'kind': 'cell', **dataclasses.asdict(cell), **made_from, 'options': options.to_mapping()})
+    judged = {'metric': prepared.task.metric}  # the report is made where the task need not be registered
+    sink({'kind': 'cell', **dataclasses.asdict(cell), **judged, **made_from, 'options': options.to_mapping()})
     if cell.human == NO_HUMAN:
         for episode in _reference(cell, prepared, tests):
             sink({'kind': 'test', 'iteration': 0, **episode})

@@ -103,9 +103,10 @@ def _assisted(table: Table, task: str) -> Report:
     if not episodes:
         return {'episodes': 0, 'succeeded': 0, 'mean': 0.0, 'rate': 0.0}
     spent, steps = (sum(r[key] for r in episodes.values()) for key in ('interventions', 'steps'))
+    metric = table.metric(task)
     return {
         'episodes': len(episodes),
         'succeeded': sum(r['success'] for r in episodes.values()),
-        'mean': float(np.mean([r[table.metric(task)] for r in episodes.values()])),
+        'mean': float(np.mean([r[metric] for r in episodes.values()])),
         'rate': spent / steps,
     }

@@ -15,7 +15,7 @@ from mile_learner.bench import figures
 from mile_learner.bench.comparison import comparison_numbers, estimate, reached, verdict
 from mile_learner.bench.prediction import SCORES, reliability, scores
 from mile_learner.bench.provenance import differences_text
-from mile_learner.bench.results import CellResult, Table, read_results, tables
+from mile_learner.bench.results import CellResult, Table, assumed_metrics, read_results, tables
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import check_names
 from mile_learner.bench.tune import has_choice
@@ -56,6 +56,9 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
         lines += ['**Made with --quick: few epochs, episodes and pilots, to see that everything works. The numbers mean nothing.**', '']
     lines += tuning_text(results)
     lines += differences_text([cell.made_with for cell in results])
+    if assumed := assumed_metrics(results):
+        why = 'as neither its cells nor a task registered here says otherwise'
+        lines += [f'**Judged by success**, {why}: {", ".join(assumed)}.', '']
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bench.suites import NO_HUMAN, REFERENCES, suite_named
-from mile_learner.bench.tasks import TASKS, get_task
+from mile_learner.bench.tasks import METRICS, TASKS, get_task
 from mile_learner.errors import LearnerError
 from mile_learner.plain_text import load_json
 
@@ -32,6 +32,7 @@ class CellResult:
         chosen: options that `mile bench tune` chose, by task and method, as JSON; empty if nothing was tuned.
         shared: hash of what it shares with all cells of its task and seed, as the initial policy; empty if it does not say.
         made_with: see `mile_learner.bench.provenance`; empty if it does not say.
+        metric: 'success' or 'return': what its task is judged by; empty if it does not say.
     """
 
     suite: str
@@ -45,6 +46,7 @@ class CellResult:
     chosen: str = ''
     shared: str = ''
     made_with: dict[str, str] = field(default_factory=dict)
+    metric: str = ''
 
     def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
         """The records of a kind, and of an iteration if given."""
@@ -82,7 +84,7 @@ def _read(path: Path) -> CellResult:
         head, *records = [load_json(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
         options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
-        made = {key: head[key] for key in ('shared', 'made_with') if key in head}
+        made = {key: head[key] for key in ('shared', 'made_with', 'metric') if key in head}
         cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'], **made)
         _check_whole(cell, options.get('test'))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -95,10 +97,13 @@ def _check_whole(cell: CellResult, test: int | None) -> None:
     """Refuse a cell that lacks episodes or predictions, as one that was cut at the end of a line; `test`: test episodes per tested policy.
 
     Raises:
-        ValueError: it lacks some, or is of an unknown suite.
+        ValueError: it lacks some, is of an unknown suite, or is judged by what no record has.
         KeyError, TypeError, AttributeError: records that are none.
     """
     suite = suite_named(cell.suite)
+    if cell.metric not in ('', *METRICS):
+        msg = f'metric: got {cell.metric!r}, expected one of {", ".join(METRICS)}'
+        raise ValueError(msg)
     tested = Counter(r['iteration'] for r in cell.records if r['kind'] == 'test' and math.isfinite(r['success'] + r['return']))
     planned = suite.test_at if cell.human != NO_HUMAN else (0,)
     for iteration in planned if test is not None else ():
@@ -148,9 +153,18 @@ class Table:
         cells = [cell for cell in self.cells_of(task, method) if cell.seed in common]
         return np.array([cell.score(cell.tested()[-1] if iteration is None else iteration, key) for cell in cells])
 
-    @staticmethod
-    def metric(task: str) -> str:
-        """What the task is judged by: success or return."""
+    def metric(self, task: str) -> str:
+        """What the task is judged by, success or return, as its cells say; where none does, as the registry says, else success.
+
+        Raises:
+            LearnerError: its cells do not agree.
+        """
+        told = sorted({cell.metric for cell in self.cells if cell.task == task} - {''})
+        if len(told) > 1:
+            msg = f'{task}: got cells judged by {" and others by ".join(told)}, expected one of these; compare them in folders of their own'
+            raise LearnerError(msg)
+        if told:
+            return told[0]
         return get_task(task).metric if task in TASKS else 'success'
 
     def judged(self, task: str, method: str) -> Scores:
@@ -193,6 +207,12 @@ def _unusual(values: Mapping[str, str]) -> list[str]:
     """The keys of all values but the most frequent one."""
     usual = Counter(values.values()).most_common(1)
     return [key for key, value in values.items() if value != usual[0][0]]
+
+
+def assumed_metrics(results: Sequence[CellResult]) -> list[str]:
+    """The tasks of which neither a cell nor the registry says what policies are judged by; success is assumed."""
+    judged = {cell.task for cell in results if not suite_named(cell.suite).prediction}
+    return sorted(judged - {cell.task for cell in results if cell.metric} - set(TASKS))
 
 
 def tables(results: Sequence[CellResult]) -> list[Table]:

@@ -24,6 +24,9 @@ from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of
 from mile_learner.step import Array
 
+METRICS = ('success', 'return')
+"""What a task can be judged by; both are in the record of every episode."""
+
 
 class Expert(Protocol):
     """A deterministic expert; noise is added by who uses it (`mile_learner.bench.rollouts`)."""
@@ -202,7 +205,7 @@ def get_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        LearnerError: there is none, it cannot be imported, or it calls itself otherwise.
+        LearnerError: there is none, it cannot be imported, it calls itself otherwise, or it is judged by what no record has.
     """
     if name not in TASKS:
         msg = f'task: got {name!r}, expected one of {", ".join(TASKS)}'
@@ -213,6 +216,9 @@ def get_task(name: str) -> Task:
         raise LearnerError(msg)
     if task.name != name:
         msg = f'{TASKS[name]}: got a Task whose name is {task.name!r}, expected {name!r}, as which it is registered'
+        raise LearnerError(msg)
+    if task.metric not in METRICS:
+        msg = f'{TASKS[name]}: metric: got {task.metric!r}, expected one of {", ".join(METRICS)}'
         raise LearnerError(msg)
     return task
 
