@@ -10,6 +10,7 @@ import pytest
 
 from mile_learner.bench import figures
 from mile_learner.bench.report import make_report
+from mile_learner.bench.suites import REFERENCES
 from mile_learner.bench.tune import CHOSEN_FILE, choose
 from mile_learner.errors import LearnerError
 
@@ -124,6 +125,27 @@ def test_cells_that_were_prepared_apart_are_named(out: Path) -> None:
     content = make_report(out)['comparisons'][0]['tasks']
     assert content['door']['unpaired'] == ['quick of seed 0'], 'seeds are prepared apart; the other task does not say'
     assert content['lamp']['unpaired'] == []
+
+
+def test_references_that_were_prepared_apart_are_named(out: Path) -> None:
+    for seed in range(3):
+        for method in ('mile', 'quick', 'slow', 'no_training', 'expert'):
+            shared = f'{"other" if (method, seed) == ("expert", 1) else "same"}{seed}'
+            _cell(out, 'door', method, seed, 4, shared=shared, human='nobody' if method in REFERENCES else 'as_published')
+    assert make_report(out)['comparisons'][0]['tasks']['door']['unpaired'] == ['expert of seed 1']
+
+
+def test_references_that_do_not_say_what_they_were_prepared_from_are_named_where_the_methods_do(out: Path) -> None:
+    for seed in range(3):
+        for method in ('no_training', 'expert'):
+            _cell(out, 'door', method, seed, 4, human='nobody')
+            _cell(out, 'lamp', method, seed, 4, human='nobody', **({'shared': 'same'} if (method, seed) == ('expert', 2) else {}))
+    told = '**Perhaps not paired** with the methods, as only these or those say what they were prepared from: '
+    assert f'{told}expert on lamp (seeds 2).' in _markdown(out), 'the methods do not say it; where neither side does nothing is known'
+    for seed in (0, 2):
+        for method in ('mile', 'quick', 'slow'):
+            _cell(out, 'door', method, seed, 4, shared='same')
+    assert f'{told}expert on door (seeds 0, 2), expert on lamp (seeds 2), no_training on door (seeds 0, 2).' in _markdown(out)
 
 
 def test_cells_of_other_code_are_counted(out: Path) -> None:

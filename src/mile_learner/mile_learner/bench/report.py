@@ -15,7 +15,7 @@ from mile_learner.bench import figures
 from mile_learner.bench.comparison import comparison_numbers, estimate, reached, verdict
 from mile_learner.bench.prediction import SCORES, reliability, scores
 from mile_learner.bench.provenance import differences_text
-from mile_learner.bench.results import CellResult, Table, assumed_metrics, read_results, tables
+from mile_learner.bench.results import CellResult, Table, assumed_metrics, doubtful_references, read_results, tables
 from mile_learner.bench.suites import REFERENCES, SUITES
 from mile_learner.bench.tasks import check_names
 from mile_learner.bench.tune import has_choice
@@ -59,6 +59,9 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     if assumed := assumed_metrics(results):
         why = 'as neither its cells nor a task registered here says otherwise'
         lines += [f'**Judged by success**, {why}: {", ".join(assumed)}.', '']
+    if doubtful := doubtful_references(results):
+        told = ', '.join(f'{name} (seeds {", ".join(map(str, seeds))})' for name, seeds in sorted(doubtful.items()))
+        lines += [f'**Perhaps not paired** with the methods, as only these or those say what they were prepared from: {told}.', '']
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)

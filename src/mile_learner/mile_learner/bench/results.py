@@ -209,6 +209,23 @@ def _unusual(values: Mapping[str, str]) -> list[str]:
     return [key for key, value in values.items() if value != usual[0][0]]
 
 
+def doubtful_references(results: Sequence[CellResult]) -> dict[str, list[int]]:
+    """The seeds, by "REFERENCE on TASK", of the references that cannot be held against the methods beside them.
+
+    Of these two only one says what it was prepared from, and a reference has no episodes with a human that could be compared instead.
+    """
+    said: dict[tuple[str, str, int], bool] = {}
+    for cell in results:
+        key = (cell.suite, cell.task, cell.seed)
+        if cell.human != NO_HUMAN:
+            said[key] = said.get(key, False) or bool(cell.shared)
+    found: dict[str, list[int]] = {}
+    for cell in sorted(results, key=lambda cell: cell.seed):
+        if cell.human == NO_HUMAN and bool(cell.shared) != said.get((cell.suite, cell.task, cell.seed), bool(cell.shared)):
+            found.setdefault(f'{cell.method} on {cell.task}', []).append(cell.seed)
+    return found
+
+
 def assumed_metrics(results: Sequence[CellResult]) -> list[str]:
     """The tasks of which neither a cell nor the registry says what policies are judged by; success is assumed."""
     judged = {cell.task for cell in results if not suite_named(cell.suite).prediction}
