@@ -34,6 +34,8 @@ from mile_learner.run_calibration import LoggedSteps, steps_of
 Record = dict[str, Any]
 Sink = Callable[[Record], object]
 QUICK_EPOCHS = 20
+DECIMALS = 8
+"""Of a recorded probability: enough for one that is as sure as `mile_learner.bench.prediction.scores` counts, 1e-6."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,9 +196,9 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
     """Train on the iterations before, predict the interventions of the next: the protocol of the paper's user study.
 
     The cell's method flies; every other method of the registry that predicts (its attribute `predicts`) is trained on the same data, and as
-    often: each iteration goes on from the last. Where actions are continuous, two more predictors are the cell's method with other c and σ
-    than it was told: "calibrated", those of the steps that it was trained on, as `mile calibrate` finds them, and "calibrated ahead",
-    those of the iterations that it predicted before.
+    often: each iteration goes on from the last. Where the cell's method has a mental model, two more predictors are that method with other
+    c and σ than it was told: "calibrated", those of the steps that it was trained on, as `mile calibrate` finds them, and "calibrated
+    ahead", those of the iterations that it predicted before.
     """
     others = [name for name in METHODS if name != cell.method and predicts(name) and takes(name, cell.task)]
     bundle, rate = first_bundle(cell, prepared), prepared.human_config(cell.human).rate
@@ -218,7 +220,7 @@ def _predict(cell: Cell, suite: Suite, prepared: Prepared, options: RunOptions, 
                 rivals[name] = fit(rival_cell, past, rivals[name], iteration, options, sink, target_rate=rate)
                 predictions[name] = rivals[name].act(now.stacked)[1]
             for name, p in predictions.items():
-                values = {'p': [round(float(x), 5) for x in p], 'nu': now.intervening.astype(int).tolist()}
+                values = {'p': [round(float(x), DECIMALS) for x in p], 'nu': now.intervening.astype(int).tolist()}
                 sink({'kind': 'prediction', 'iteration': iteration, 'predictor': name, **values})
         if iteration < suite.iterations:
             bundle = fit(cell, InterventionData.concatenate(parts), bundle, iteration, options, sink, target_rate=rate)
