@@ -254,12 +254,19 @@ def test_tuning_tries_the_same_grid_for_every_method_on_seeds_and_states_of_its_
 
 
 @pytest.mark.slow
-def test_the_same_cells_on_a_local_ray_of_two_workers(toy_task: str, tmp_path: Path) -> None:
+def test_a_local_ray_of_two_workers_gives_what_processes_give(toy_task: str, tmp_path: Path) -> None:
     from bench_toy import TINY
 
     cells = _cells(toy_task, methods=('mile[epochs=2]',), seeds=1)
-    assert run_comparison(tmp_path, cells, OPTIONS, TINY, workers=2, ray='local', progress=False) == []
-    assert {c.method for c in read_results(tmp_path)} == {'mile[epochs=2]', 'no_training', 'expert'}
+    found = []
+    for name, ray in (('processes', None), ('ray', 'local')):
+        assert run_comparison(tmp_path / name, cells, OPTIONS, TINY, workers=2, ray=ray, progress=False) == []
+        results = read_results(tmp_path / name)
+        for fit in (fit for cell in results for fit in cell.of('fit')):
+            del fit['seconds']
+        found.append(results)
+    assert found[0] == found[1]
+    assert {cell.method for cell in found[1]} == {'mile[epochs=2]', 'no_training', 'expert'}
 
 
 @pytest.mark.slow

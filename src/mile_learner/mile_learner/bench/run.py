@@ -180,11 +180,15 @@ def _outcomes(
 ) -> Iterator[tuple[Cell, list[Record] | str] | None]:
     """What `run_job` returns, as it comes; a single worker is this process, which shows every episode itself."""
     if ray:
-        yield from on_ray(run_job, jobs, ray, workers)
+        yield from on_ray(run_job, jobs, ray, workers, _died)
     elif workers > 1:
-        yield from on_processes(run_job, jobs, workers, lambda job: (job.cell, DIED))
+        yield from on_processes(run_job, jobs, workers, _died)
     else:
         yield from (run_job(job, show) for job in jobs)
+
+
+def _died(job: Job) -> tuple[Cell, str]:
+    return job.cell, DIED
 
 
 def run_job(job: Job, show: Callable[[], object] | None = None) -> tuple[Cell, list[Record] | str]:

@@ -90,14 +90,17 @@ def check_ray(address: str) -> None:
     _ray()
 
 
-def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str, workers: int) -> Iterator[Result | None]:
-    """The same on a Ray cluster, one core per job.
+def on_ray(
+    function: Callable[[Job], Result], jobs: Sequence[Job], address: str, workers: int, died: Callable[[Job], Result]
+) -> Iterator[Result | None]:
+    """The same on a Ray cluster, one core per job; one whose worker or machine dies under it is run again, once.
 
     Args:
         function: of one job; this repository must be importable on the cluster's machines.
         jobs: sent to them.
         address: 'local' starts Ray here; 'auto' and 'ray://host:port' join a cluster.
         workers: of a local Ray; a cluster has its own.
+        died: the result of a job that died again.
 
     Raises:
         LearnerError: Ray is not installed, or does not answer.
@@ -110,14 +113,25 @@ def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], address: str,
         msg = f'--ray: got {address!r}, where no Ray answers ({" ".join(str(error).split())}); start one, or use --workers'
         raise LearnerError(msg) from error
     try:
-        remote = ray.remote(num_cpus=1)(function)
-        pending = [remote.remote(job) for job in jobs]
+        remote = ray.remote(num_cpus=1, max_retries=1)(function)
+        pending = {remote.remote(job): job for job in jobs}
         while pending:
-            done, pending = ray.wait(pending, timeout=1.0)
-            yield from ray.get(done)
+            for future in ray.wait(list(pending), timeout=1.0)[0]:
+                job = pending.pop(future)
+                try:
+                    result = ray.get(future)
+                except _deaths(ray):
+                    result = died(job)
+                yield result
             yield None
     finally:
         ray.shutdown()
+
+
+def _deaths(ray: Any) -> tuple[type[Exception], ...]:
+    """What Ray raises where a job ended with its worker, for want of memory or with its machine; not what the job itself raised."""
+    errors = ray.exceptions
+    return errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError, errors.ObjectLostError
 
 
 def _ray() -> Any:
