@@ -70,6 +70,7 @@ TASK = Task(
     hidden=(32, 32),
     offline_episodes=3,
 )
+BY_RETURN = dataclasses.replace(TASK, name='point_by_return', metric='return')
 
 
 @dataclasses.dataclass(frozen=True)

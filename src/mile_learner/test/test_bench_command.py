@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mile_learner.bench import cli
+from mile_learner.bench import cli, run
 from mile_learner.bench.human_config import GATES
 from mile_learner.bench.results import read_results
-from mile_learner.bench.suites import REFERENCES, SUITES
+from mile_learner.bench.suites import NO_HUMAN, REFERENCES, SUITES, Cell
 from mile_learner.bench.tasks import TASKS
 from mile_learner.methods import METHODS
 
@@ -37,8 +37,8 @@ def test_failed_cells_say_why_at_the_end(
         monkeypatch.setattr(type(METHODS[name]), 'fit', breaks)
     chosen = {'chosen': {toy_task: {'iwr': {'learning_rate': 1e-3}}}}
     (tmp_path / 'chosen.json').write_text(json.dumps(chosen))
-    run = ('run', 'single', '--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr', 'sirius', '--seeds', 1, '--workers', 1)
-    assert cli.main(_arguments(*run, '--out', tmp_path / 'out', '--tuned', tmp_path)) == 1
+    command = ('run', 'single', '--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr', 'sirius', '--seeds', 1, '--workers', 1)
+    assert cli.main(_arguments(*command, '--out', tmp_path / 'out', '--tuned', tmp_path)) == 1
     printed = capsys.readouterr()
     first, reason, where, watched = printed.out.splitlines()
     assert first == f'2 of 4 cells are whole in {tmp_path / "out"}'
@@ -67,6 +67,44 @@ def test_an_interruption_says_whether_the_same_command_goes_on(
     assert cli.main(_arguments(*arguments)) == 1
     end = '; the same command goes on where it was' if goes_on else ''
     assert capsys.readouterr().err == f'mile bench {arguments[0]}: interrupted{end}\n'
+
+
+def test_a_task_of_ones_own_is_registered_for_the_run_and_reported_from_its_records_alone(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import BY_RETURN, TINY
+
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    monkeypatch.setitem(TASKS, BY_RETURN.name, '')  # so that it is taken out at the end
+    del TASKS[BY_RETURN.name]
+    own = ('--register', f'{BY_RETURN.name}=bench_toy:BY_RETURN', '--tasks', BY_RETURN.name)
+    few = ('--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', 2, '--workers', 1, '--episodes', 4)
+    assert cli.main(_arguments('run', 'single', *own, *few, '--out', tmp_path)) == 0
+    assert '6 of 6 cells are whole' in capsys.readouterr().out
+    del TASKS[BY_RETURN.name]
+    assert cli.main(_arguments('report', tmp_path, '--method', 'iwr[epochs=2]', '--json')) == 0
+    (entry,) = json.loads(capsys.readouterr().out)['comparisons']
+    assert (entry['tasks'][BY_RETURN.name]['metric'], list(entry['overall'])) == ('return', ['iwr[epochs=2]', 'no_training', 'expert'])
+    assert entry['overall']['expert']['iqm'] == pytest.approx(1.0), 'the scale of a return ends at the expert'
+    assert toy_task in TASKS
+
+
+@pytest.mark.parametrize(
+    ('given', 'asked_for'), [((), ['as_published']), (('--humans', 'delayed', 'q_threshold'), ['delayed', 'q_threshold'])]
+)
+def test_quick_is_of_one_human_unless_others_are_named(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], asked_for: list[str]
+) -> None:
+    seen: list[str] = []
+
+    def noted(_: Path, cells: list[Cell], *__: object, **___: object) -> list[str]:
+        seen.extend(dict.fromkeys(cell.human for cell in cells if cell.human != NO_HUMAN))
+        return []
+
+    monkeypatch.setattr(run, 'run_comparison', noted)
+    monkeypatch.setattr(run, 'prepare_all', lambda *_, **__: ([], {}))
+    assert cli.main(_arguments('run', 'single', '--tasks', toy_task, '--quick', *given, '--out', tmp_path)) == 0
+    assert seen == asked_for
 
 
 def test_the_command_tunes_and_compares(

@@ -50,13 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
             '--humans',
             nargs='+',
             metavar='HUMAN',
-            help='simulated humans: "gate" or "gate[knob=value,...]" (default: the suite\'s; prepare: every gate)',
+            help='simulated humans: "gate" or "gate[knob=value,...]" (default: the suite\'s, with --quick its first; prepare: every gate)',
         )
         command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='how many (default: 10)')
         command.add_argument(
             '--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)'
         )
-        command.add_argument('--quick', action='store_true', help='little of everything, to see that it works; the numbers mean nothing')
+        quick = 'little of everything, to see that it works; the numbers mean nothing'
+        quick += '' if command is prepare else "; of the suite's humans the first, unless --humans names others"
+        command.add_argument('--quick', action='store_true', help=quick)
         command.add_argument('--register', nargs='+', default=[], metavar='NAME=MODULE:ATTRIBUTE', help='tasks of your own')
     rollouts = commands.add_parser('rollouts', help='episodes per second: a loop, a batch in lockstep, and processes')
     rollouts.add_argument('task', metavar='TASK', help='which task')
@@ -214,7 +216,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
 
     _register(args.register)
     suite = suite_named(args.suite)
-    tasks, humans = args.tasks or suite.tasks, args.humans or suite.humans
+    tasks, humans = args.tasks or suite.tasks, args.humans or suite.humans[: 1 if args.quick else None]
     cells = cells_of(suite, tasks=tasks, humans=humans, methods=methods, seeds=seeds)
     cells = [cell for cell in cells if references or cell.human != NO_HUMAN]
     untuned = not_tuned(cells, options.chosen, args.tuned) if options.chosen else []
