@@ -155,3 +155,15 @@ def test_the_figure_of_predictions_has_every_predictor(saved: dict[str, Figure],
     assert [bar.get_height() for bar in loss.patches] == [0.6, 0.7, 0.5, majority, 0.4]
     assert 0.8 < loss.get_ylim()[1] < 1.0, 'the others fill the panel'
     assert [text.get_text() for text in loss.texts] == told, 'a bar that is cut off says its value'
+
+
+def test_no_bar_of_the_average_precision_leaves_its_panel(saved: dict[str, Figure], tmp_path: Path) -> None:
+    entry = _prediction({'mile': 0.6, 'majority': 0.7})
+    better = {
+        name: {**content, 'scores': {**content['scores'], 'average_precision': {'mean': 0.8, 'low': 0.7, 'high': 0.9}}}
+        for name, content in entry['tasks']['door'].items()
+    }
+    figures.prediction({**entry, 'tasks': {'door': entry['tasks']['door'], 'moon': better}}, tmp_path)
+    panels = saved['prediction-delayed.png'].axes[2:4]
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert panels[0].get_ylim()[1] > 0.9

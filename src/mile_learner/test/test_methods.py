@@ -214,7 +214,9 @@ def test_table_i() -> None:
     assert ours == [METHODS['mile'].configure(task).learning_rate for task in TABLE_TASKS] == [1e-5, 1e-4, 5e-4, 1e-4, 1e-5]
     for name in ('mile', 'hg_dagger', 'iwr', 'sirius'):
         epochs = [METHODS[name].configure(task).epochs for task in TABLE_TASKS]
-        assert epochs == [400, 300, 300, 300, 500], 'of 20 iterations of one episode, also for button-press, which has none of its own there'
+        assert epochs == [400, 300, 300, 300, 500], (
+            'of 20 iterations of one episode, also for button-press, which has none of its own there'
+        )
 
 
 def test_refusals_and_cancelling(make_bundle: Callable[..., Bundle]) -> None:

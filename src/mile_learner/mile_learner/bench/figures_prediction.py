@@ -33,8 +33,9 @@ def draw_prediction(entry: Report, path: Path) -> None:
         _bars(precision, predictors, 'average_precision', drawn)
         precision.set_ylabel('average precision, fraction')
         _calibration(calibration, predictors, drawn)
-    for axes in panels[1][1:]:
-        axes.sharey(panels[1][0])
+    tops = [axes.get_ylim()[1] for axes in panels[1]]
+    for axes in panels[1]:
+        axes.set_ylim(0.0, max(tops))
     handles, labels = panels[2][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=len(labels), fontsize='small')
     every = [content['scores'][score] for task in tasks for content in entry['tasks'][task].values() for score in content['scores']]
