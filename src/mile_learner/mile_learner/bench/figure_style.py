@@ -117,5 +117,5 @@ def bar_looks(drawn: Iterable[Style]) -> dict[str, Any]:
 
 
 def note(points: Iterable[Report], text: str) -> str:
-    """`text` about the intervals, or that there are none."""
-    return text if any(not math.isnan(p['low']) for p in points) else 'one seed: no intervals'
+    """`text` about the intervals, or that there are none in the place of `BARS`."""
+    return text if any(not math.isnan(p['low']) for p in points) else text.replace(BARS, 'one seed: no intervals')
