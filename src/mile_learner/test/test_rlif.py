@@ -19,6 +19,7 @@ from mile_learner.methods.checkpoint import checkpointing
 from mile_learner.methods.rlif import Critics, RlifConfig, clipped_entropy, drawn, relabelled, rewards_of, rlpd
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.policy import Architecture, Gaussian, GaussianPolicy
+from mile_learner.squashed import SquashedPolicy
 
 QUICK = RlifConfig(learning_rate=1e-2, batch_size=32, epochs=12, critics=3, target_rate=0.05)
 
@@ -249,7 +250,8 @@ def test_without_a_reward_all_stays_as_it_is(make_bundle: Callable[..., Bundle],
 
 
 def test_refusals_and_cancelling(make_bundle: Callable[..., Bundle]) -> None:
-    with pytest.raises(LearnerError, match='not finite'):
-        METHODS['rlif'].fit(_data('..I', robot=np.full((3, 4), np.nan, np.float32)), make_bundle(), config=QUICK, seed=0)
+    squashed = Architecture(input_dim=12, action_dim=4, hidden=(8,), distribution='squashed')
+    with pytest.raises(LearnerError, match='got a squashed policy, expected a gaussian'):
+        METHODS['rlif'].fit(_data('..I'), Bundle(SquashedPolicy(squashed), None, _manifest(squashed)), config=QUICK, seed=0)
     with pytest.raises(TrainingCancelled):
         METHODS['rlif'].fit(_data('..I'), make_bundle(), config=QUICK, seed=0, progress=lambda *_: False)

@@ -101,7 +101,7 @@ class Rlif:
         Where no step is followed by an intervention there is no reward, and all stays as it is; the metric `penalised_steps` is 0 then.
 
         Raises:
-            LearnerError: a policy of another class than Gaussian or categorical, or executed actions that are not finite.
+            LearnerError: a policy of another class than Gaussian or categorical.
             TrainingCancelled: `progress` asked to stop.
         """
         if start.policy.distribution not in ('gaussian', 'categorical'):
@@ -146,19 +146,11 @@ def rewards_of(data: InterventionData) -> Array:
 
 
 def relabelled(data: InterventionData, stored: str) -> Transitions:
-    """The replay buffer: executed actions with the reward of interventions.
-
-    Raises:
-        LearnerError: executed actions that are not finite.
-    """
+    """The replay buffer: executed actions with the reward of interventions."""
     kept = np.ones(len(data), dtype=bool) if stored == 'all' else ~data.intervening | data.onset | data.demonstration
-    executed = data.executed_action
-    if not np.isfinite(executed[kept]).all():
-        msg = 'rlif: got executed actions that are not finite; remove the episodes that hold them'
-        raise LearnerError(msg)
     inputs, actions, rewards, next_inputs, done = (
         torch.as_tensor(column[kept], dtype=torch.float32)
-        for column in (data.stacked, executed, rewards_of(data), data.next_stacked, data.done.astype(np.float32))
+        for column in (data.stacked, data.executed_action, rewards_of(data), data.next_stacked, data.done.astype(np.float32))
     )
     return Transitions(inputs, actions, rewards, next_inputs, done, prior=torch.as_tensor(data.demonstration[kept]))
 
