@@ -152,7 +152,7 @@ class Bundle:
         mental = None
         if manifest.mental_architecture is not None:
             mental = _load_weights(MENTAL_MODELS, folder, MENTAL_MODEL_FILE, manifest, manifest.mental_architecture)
-        state = load_file(_verified(folder, LEARNER_STATE_FILE, manifest)) if LEARNER_STATE_FILE in manifest.weights else None
+        state = _tensors(_verified(folder, LEARNER_STATE_FILE, manifest)) if LEARNER_STATE_FILE in manifest.weights else None
         return cls(policy, mental, manifest, state)
 
 
@@ -169,6 +169,14 @@ def _verified(folder: Path, name: str, manifest: Manifest) -> Path:
     return path
 
 
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except safetensors.SafetensorError as error:
+        msg = f'{path}: is not a file of safetensors ({" ".join(str(error).split())[:120]})'
+        raise LearnerError(msg) from error
+
+
 def _load_weights(
     known: Mapping[str, Callable[[Architecture], N]], folder: Path, name: str, manifest: Manifest, architecture: Architecture
 ) -> N:
@@ -183,8 +191,8 @@ def _load_weights(
         raise LearnerError(msg)
     module = known[architecture.distribution](architecture)
     try:
-        module.load_state_dict(load_file(path))
-    except (safetensors.SafetensorError, RuntimeError) as error:
+        module.load_state_dict(_tensors(path))
+    except RuntimeError as error:
         msg = f'{path}: does not fit the architecture in the manifest ({" ".join(str(error).split())[:120]})'
         raise LearnerError(msg) from error
     module.eval()

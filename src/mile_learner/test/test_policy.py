@@ -17,6 +17,7 @@ from scipy.stats import norm
 
 from mile_learner.bundle import LEARNER_STATE_FILE, MANIFEST_FILE, POLICY_FILE, Bundle, read_manifest
 from mile_learner.errors import LearnerError
+from mile_learner.files import sha256_of
 from mile_learner.history import HistoryStack, stack_episode
 from mile_learner.intervention import intervention_probability
 from mile_learner.policy import Architecture, GaussianPolicy, negative_log_likelihood
@@ -89,7 +90,12 @@ def test_what_a_method_needs_to_go_on_is_kept_and_protected(tmp_path: Path, make
     bundle.with_manifest(dataclasses.replace(bundle.manifest, c=2.0)).save(tmp_path / 'v001')
     assert Bundle.load(tmp_path / 'v001').learner_state['critic'].tolist() == [0.0, 1.0, 2.0]
     (tmp_path / 'v001' / LEARNER_STATE_FILE).write_bytes(b'other')
-    with pytest.raises(LearnerError, match=LEARNER_STATE_FILE):
+    with pytest.raises(LearnerError, match=f'{LEARNER_STATE_FILE}: SHA-256'):
+        Bundle.load(tmp_path / 'v001')
+    manifest = json.loads((tmp_path / 'v001' / MANIFEST_FILE).read_text())
+    manifest['weights'][LEARNER_STATE_FILE] = sha256_of(tmp_path / 'v001' / LEARNER_STATE_FILE)
+    (tmp_path / 'v001' / MANIFEST_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(LearnerError, match=f'{LEARNER_STATE_FILE}: is not a file of safetensors'):
         Bundle.load(tmp_path / 'v001')
 
 

@@ -21,11 +21,12 @@ from mile_learner.bench.prepare import PrepareConfig, Prepared, humans_for, prep
 from mile_learner.bench.provenance import made_with
 from mile_learner.bench.rollouts import Episode, run_episodes, to_data
 from mile_learner.bench.suites import NO_HUMAN, SUITES, Belief, Cell, Suite, configured, parse_method, predicts, takes
-from mile_learner.bench.training_warnings import KIND, training_warnings
+from mile_learner.bench.training_warnings import KIND
 from mile_learner.bench.tune import chosen_for
 from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
+from mile_learner.guards import training_warnings
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.network import Policy

@@ -155,7 +155,7 @@ class Prepared:
 
     @cached_property
     def initial(self) -> Bundle:
-        """The mediocre initial policy; its mental model is a copy of it, as the networks of all methods are (paper, Appendix B)."""
+        """The mediocre initial policy; its mental model is a copy of it (the paper's Appendix B says that of policies alone)."""
         if not (self.folder / 'initial').is_dir():
             self._search_initial().save(self.folder / 'initial')
         return self._load('initial')

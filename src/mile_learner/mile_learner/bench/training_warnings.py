@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 from mile_learner.bench.results import read_results
-from mile_learner.guards import training_warnings as training_warnings
 
 KIND = 'warnings'
 """Of the record of one training; cells from before there were guards have none."""
