@@ -20,7 +20,7 @@ from mile_learner.meaning import AT_ONCE, Meaning, mean_probability
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile_losses import Batch
-from mile_learner.network import Policy
+from mile_learner.network import Policy, joined
 
 SURE = 1e-4
 """A probability within this distance of 0 or 1 is certain."""
@@ -126,8 +126,7 @@ def model_warnings(data: InterventionData, start: Bundle, trained: Bundle, meani
 @torch.no_grad()
 def distributions(network: Policy, inputs: Tensor) -> Any:
     """What it says of all inputs (N, H*d)."""
-    parts = [network(part) for part in inputs.split(AT_ONCE)]
-    return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
+    return joined([network(part) for part in inputs.split(AT_ONCE)])
 
 
 def std_warnings(before: Tensor, after: Tensor, size: Architecture) -> list[str]:

@@ -5,7 +5,8 @@ Inputs are normalised and clamped, so that a state far away from the data stays 
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,11 @@ class Distribution(Protocol):
     def log_intervention_probability(self, expected: Distribution, c: float, sigma: float) -> tuple[Tensor, Tensor]:
         """ln p(ν=1|s) and ln p(ν=0|s) (Eq. 2), (B,) each, if this is the human's policy and `expected` what they expect of the robot."""
         ...
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """One distribution, of one class, of the states of all parts."""
+    return type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
 
 
 class Policy(Network):

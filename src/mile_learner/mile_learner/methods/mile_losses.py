@@ -66,7 +66,7 @@ from mile_learner.intervention import enough_nodes
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile_objective import objective
 from mile_learner.mixture import Mixture
-from mile_learner.network import Policy
+from mile_learner.network import Policy, joined
 from mile_learner.policy import Gaussian
 from mile_learner.squashed import Squashed
 
@@ -198,11 +198,11 @@ class Losses:
     def together(batches: Sequence[Losses]) -> Losses:
         """Of all steps of some batches."""
 
-        def joined(name: str) -> Any:
+        def of_all(name: str) -> Any:
             parts = [getattr(losses, name) for losses in batches]
-            return torch.cat(parts) if isinstance(parts[0], Tensor) else type(parts[0])(*map(torch.cat, zip(*parts, strict=True)))
+            return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)
 
-        rest = {field.name: joined(field.name) for field in dataclasses.fields(Losses) if field.name != 'total'}
+        rest = {field.name: of_all(field.name) for field in dataclasses.fields(Losses) if field.name != 'total'}
         shares = [losses.total.detach() * len(losses.intervening) for losses in batches]
         return Losses(total=torch.stack(shares).sum() / len(rest['intervening']), **rest)
 
