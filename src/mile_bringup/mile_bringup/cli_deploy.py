@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> Report:
 
 def _carry_out(of: Run, deployment: Deployment) -> str:
     """Do what is left to do; the folder of episodes that belong to no iteration, empty for a deployment."""
-    from mile_bringup.initial_policy import SHOWN_EPISODES, ensure_initial_policy, ensure_mental_models, must_be_shown
+    from mile_bringup.initial_policy import ensure_initial_policy, ensure_mental_models, must_be_shown
     from mile_bringup.session import Plan
     from mile_bringup.summary import conclude
-    from mile_learner.run_folder import DEPLOY, SHOW, Done
+    from mile_learner.run_folder import DEPLOY, SHOW, SHOWN_EPISODES, Done
 
     if deployment.mode == SHOW:
         ensure_initial_policy(of)

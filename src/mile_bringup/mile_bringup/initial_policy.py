@@ -16,12 +16,10 @@ from typing import Any
 from mile_bringup.errors import UsageError
 from mile_bringup.graph import operator_dir
 from mile_learner.manifest import read_manifest
-from mile_learner.run_folder import DEMONSTRATIONS, Run, shown_folder
+from mile_learner.run_folder import DEMONSTRATIONS, SHOWN_EPISODES, Run, shown_folder
 from mile_learner.task import TaskConfig
 
 INITIAL_VERSION = 'v000'
-SHOWN_EPISODES = 3
-"""As in the paper."""
 
 
 def ensure_initial_policy(run: Run) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mile_bringup.cli import main
-from mile_bringup.initial_policy import SHOWN_EPISODES, must_be_shown
+from mile_bringup.initial_policy import must_be_shown
 from mile_bringup.run_setup import open_run
 from mile_learner.architecture import Architecture
 from mile_learner.manifest import Manifest
-from mile_learner.run_folder import Run
+from mile_learner.run_folder import SHOWN_EPISODES, Run
 
 
 @pytest.fixture

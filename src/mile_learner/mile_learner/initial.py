@@ -22,13 +22,12 @@ from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.training import Report
-from mile_learner.run_folder import DEMONSTRATIONS, Run, shown_folder
+from mile_learner.run_folder import DEMONSTRATIONS, SHOWN_EPISODES, Run, shown_folder
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
 from mile_learner.train import provenance, remove_checkpoints, resumable, version_seed
 
 METHOD = 'behaviour_cloning'
-SHOWN_EPISODES = 3
 
 
 @dataclass(frozen=True)

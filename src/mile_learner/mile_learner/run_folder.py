@@ -30,6 +30,8 @@ BAG_METADATA_FILE = 'metadata.yaml'
 DEPLOY, DEMONSTRATE, SHOW = 'deploy', 'demonstrate', 'show'
 """What episodes are recorded for, `mode` in a bag's metadata; one without is of a deployment."""
 DEMONSTRATIONS = 'demonstrations'
+SHOWN_EPISODES = 3
+"""So many episodes of a first policy somebody must have seen before a deployment (paper, Appendix C); more may be shown."""
 
 
 @dataclass(frozen=True)

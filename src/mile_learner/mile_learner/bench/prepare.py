@@ -35,11 +35,11 @@ from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, write_atomically
 from mile_learner.network import Policy
+from mile_learner.run_folder import SHOWN_EPISODES
 
 FORMAT = 1
 DISCRETE_FORMAT = 2
 VALUE_FORMAT = 1
-SHOWN_EPISODES = 3
 Note = Callable[[str], None]
 
 
