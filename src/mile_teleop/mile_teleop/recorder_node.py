@@ -24,7 +24,7 @@ from std_msgs.msg import UInt32
 from mile_learner.config import Config, option
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import IMAGE, LATCHED, RECORD, SENSOR
+from mile_ros.qos import IMAGE, LATCHED, RECORD, SENSOR, SENSOR_RECORD
 from mile_ros.stamps import to_stamp
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.errors import BagError, RefusedError, TeleopError
@@ -36,9 +36,9 @@ RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
     ('event', Event, RECORD, True),
     ('command_result', CommandResult, RECORD, True),
     ('teleop_status', TeleopStatus, LATCHED, True),
-    ('joy', Joy, SENSOR, False),
-    ('joint_states', JointState, SENSOR, False),
-    ('arm_state', ArmState, SENSOR, False),
+    ('joy', Joy, SENSOR_RECORD, False),
+    ('joint_states', JointState, SENSOR_RECORD, False),
+    ('arm_state', ArmState, SENSOR_RECORD, False),
     ('camera/image/compressed', CompressedImage, IMAGE, False),
 )
 """Topic, type, quality of service, and whether it may never be dropped."""

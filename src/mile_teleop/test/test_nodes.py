@@ -78,6 +78,7 @@ class World:
         self._joints = self.node.create_publisher(JointState, 'joint_states', SENSOR)
         self._recorded = self.node.create_publisher(UInt32, 'recorded', SENSOR)
         self.policy_alive = True
+        self.pressed: list[float] = []
         self.pad: tuple[tuple[Button, ...], tuple[float, float, float]] = ((), (0.0, 0.0, 0.0))
         self.node.create_timer(0.04, self._live)
 
@@ -116,10 +117,15 @@ class World:
         joy = Joy(axes=axes, buttons=buttons)
         joy.header.stamp = to_stamp(time.time())
         self._joy.publish(joy)
+        self.pressed.append(time.time())
 
     def press(self, *held: Button, motion: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
         self.pad = (held, motion)
         self._press()
+
+    def is_heard(self) -> bool:
+        """Whether arbiter and recorder have found the pad."""
+        return bool(self._joy.get_subscription_count() >= len(self._names))
 
     def _hear(self, message: Any) -> None:
         self.heard.append(message)
@@ -286,18 +292,28 @@ def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> N
     assert {'/mile/joy', '/mile/joint_states', '/mile/arm_state', '/mile/event', '/mile/teleop_status'} < set(topics)
 
 
-def test_a_recorder_that_hung_completes_the_bag_with_every_command_result(world: World, tmp_path: Path) -> None:
+def test_a_recorder_that_hung_completes_the_bag_with_every_command_result_and_the_pad(world: World, tmp_path: Path) -> None:
     world.open(tmp_path / 'hung', 'hung')
     world.start('hung')
+    world.until(world.is_heard, 'a pad that both nodes hear')
+    world.run(4)
     os.kill(world.pid('recorder_node'), signal.SIGSTOP)
+    stopped_at = time.time()
     world.until(lambda: len(confirmed(world.all(Step))) >= 30, 'thirty confirmed steps')
+    went_on_at = time.time()
     os.kill(world.pid('recorder_node'), signal.SIGCONT)
+    world.run(10)
     steps = world.call(StopEpisode, 'stop_episode', outcome='failure').steps
     assert world.call(CloseBag, 'close_bag', outcome='failure', steps=steps).message == ''
     log = read_log(tmp_path / 'hung')
     assert len(confirmed(log.record.steps)) >= 30
     assert {result.index for result in log.results} >= set(confirmed(log.record.steps))
     assert '/mile/command_result' not in log.record.metadata['lost']
+    pressed, recorded = (
+        sum(stopped_at < stamp < went_on_at for stamp in stamps) for stamps in (world.pressed, [state.stamp for state in log.pad])
+    )
+    assert pressed >= 20
+    assert recorded >= pressed - 2, 'but for those at either end'
 
 
 def test_what_is_not_whole_is_set_aside_and_what_is_discarded_is_gone(world: World, tmp_path: Path) -> None:
