@@ -31,9 +31,9 @@ def mile(*arguments: str, code: int = 0) -> Any:
 
 def test_demonstrations_become_a_policy_that_is_shown_and_then_deployed(tmp_path: Path) -> None:
     path = str(tmp_path / 'run')
-    shown = mile('deploy', '--run', path, '--mode', 'demonstrate', '--episodes', '4', *QUICK)
+    shown = mile('deploy', '--run', path, '--mode', 'demonstrate', '--episodes', '3', *QUICK)
     run = Run.open(Path(path))
-    assert shown['bags'] == [str(run.path / 'demonstrations' / f'episode_{index:03d}') for index in range(4)]
+    assert shown['bags'] == [str(run.path / 'demonstrations' / f'episode_{index:03d}') for index in range(3)]
     assert 'success' in shown['outcomes']
     for bag in shown['bags']:
         record = read_episode(Path(bag))
