@@ -14,5 +14,5 @@ fi
 
 echo 'installing requirements/lock.txt; the first time this downloads some GB (torch)'
 # empy is the one dependency without a wheel; the pinned tools of bootstrap.txt build it.
-# Bytecode is made once, here: where Python may not write it later (PYTHONDONTWRITEBYTECODE), every node would compile torch at each start.
+# Bytecode is made once, here: where Python may not write it later (PYTHONDONTWRITEBYTECODE), every process compiles all it imports (torch) anew.
 exec .venv/bin/uv pip sync --python .venv --compile-bytecode --require-hashes --only-binary :all: --no-binary empy --no-build-isolation requirements/lock.txt
