@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from mile_learner.bench.prediction import reliability, scores
 from mile_learner.bench.statistics import interquartile_mean, interval, mean, paired_difference, probability_of_improvement
@@ -59,6 +60,15 @@ def test_paired_difference_by_hand() -> None:
     assert high - value == pytest.approx(4.302653 * 0.2 / math.sqrt(3)), "t's 97.5 % quantile with two degrees of freedom"
     assert value - low == pytest.approx(high - value)
     assert all(math.isnan(end) for end in paired_difference([np.ones(1)], [np.zeros(1)])[1:])
+
+
+def test_each_task_counts_the_same_however_many_seeds_it_has() -> None:
+    few, many = np.array([0.5, 0.7]), np.tile([0.0, 0.2], 4)
+    value, low, high = paired_difference([few, many], [np.zeros(2), np.zeros(8)])
+    assert value == pytest.approx(0.35), '(0.6 + 0.1) / 2'
+    parts = np.array([0.02 / 2, 0.08 / 7 / 8]) / 4
+    freedom = parts.sum() ** 2 / (parts**2 / [1, 7]).sum()
+    assert high - low == pytest.approx(2 * t.ppf(0.975, freedom) * math.sqrt(parts.sum()))
 
 
 def test_scores_by_hand() -> None:

@@ -48,17 +48,19 @@ def probability_of_improvement(x: Scores, y: Scores) -> tuple[float, float, floa
 
 
 def paired_difference(x: Scores, y: Scores) -> tuple[float, float, float]:
-    """Mean of X - Y within the same seed, over tasks; with its 95 % interval by Student's t, NaN with fewer than two seeds in any task.
+    """Mean of X - Y within the same seed, of each task and then over tasks, so that each counts the same, however many seeds it has.
+
+    With its 95 % interval by Student's t, NaN with fewer than two seeds in any task.
 
     Tasks are strata; degrees of freedom after Welch and Satterthwaite. With few seeds the percentile bootstrap is too narrow: its interval
     leaves out 0 in one of seven comparisons of five seeds that do not differ. The seeds of x and y must correspond.
     """
     differences = [a - b for a, b in zip(x, y, strict=True)]
-    value = float(mean(*differences))
+    value = float(np.mean([of_task.mean() for of_task in differences]))
     if any(len(of_task) < 2 for of_task in differences):
         return value, float('nan'), float('nan')
     seeds = np.array([len(of_task) for of_task in differences])
-    parts = np.array([of_task.var(ddof=1) for of_task in differences]) * seeds / seeds.sum() ** 2
+    parts = np.array([of_task.var(ddof=1) for of_task in differences]) / seeds / len(differences) ** 2
     variance = parts.sum()
     freedom = variance**2 / (parts**2 / (seeds - 1)).sum() if variance > 0 else 1.0
     half = float(t.ppf(0.975, freedom) * np.sqrt(variance))
