@@ -36,7 +36,7 @@ demo: setup  ## a short deployment in simulation; cut short it goes on, finished
 	$(BIN)/mile deploy --iterations 2 --episodes 3 --run runs/demo
 
 test: lint types  ## ruff, mypy, and all tests, the quick ones first
-	$(BIN)/python -m pytest -m 'not ros and not slow'
+	$(BIN)/python -m pytest -m 'not ros and not slow' -n logical --maxprocesses 4 --dist loadfile
 	$(BIN)/python -m pytest -m 'ros or slow'
 
 lint: setup
