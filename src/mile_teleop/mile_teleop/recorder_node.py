@@ -44,6 +44,8 @@ RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
 """Topic, type, quality of service, and whether it may never be dropped."""
 
 SIGN_PERIOD_S = 0.2
+SENSOR_WAIT_S = 0.5
+"""How much longer than for everything else a bag stays open for what sensors said until the episode's end; they are published oftener."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class RecorderConfig(Config):
     close_timeout_s: float = option(5.0, doc='how long close_bag waits for the last steps and command results [s]', gt=0.0, le=60.0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Closing:
     """A request to close the bag that waits until `steps` steps and what belongs to them are there, or until `deadline` [s, monotonic]."""
 
@@ -98,6 +100,7 @@ class RecorderNode(Node):
         self._signs = self.create_publisher(UInt32, 'recorded', SENSOR)
         self.create_timer(1.0, self._on_second)
         self.create_timer(SIGN_PERIOD_S, self._give_sign)
+        self.create_timer(SIGN_PERIOD_S, self._go_on_closing)
 
     def destroy_node(self) -> None:
         """Set an episode aside that is still being recorded, then end the node."""
@@ -120,7 +123,6 @@ class RecorderNode(Node):
             self._recording.missed[topic.name] += info.total_count_change
 
     def _on_second(self) -> None:
-        self._go_on_closing()
         if self._recording is not None:
             self._tell_of_losses(self._recording)
         if self._ignored_steps:
@@ -184,7 +186,9 @@ class RecorderNode(Node):
         if closing is None or recording is None or closing.done.done():
             return
         whole = recording.stopped and recording.steps >= closing.steps and not recording.awaited
-        if whole or time.monotonic() > closing.deadline:
+        if whole:
+            closing.deadline = min(closing.deadline, time.monotonic() + SENSOR_WAIT_S)
+        if (whole and not recording.sensors_behind) or time.monotonic() > closing.deadline:
             closing.done.set_result(None)
 
     def _end(self, how: Callable[..., str], *arguments: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from rosbags.typesys.store import Typestore
 
-from mile_learner.bags import encode_metadata
+from mile_learner.bags import encode_metadata, seconds
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.bag_writer import BagWriter
 from mile_teleop.message_types import decode, encode
@@ -37,8 +38,8 @@ class Recording:
     def __init__(self, path: Path, episode_id: str, metadata: Mapping[str, Any], topics: Sequence[Topic], typestore: Typestore) -> None:
         self.episode_id = episode_id
         self.steps = 0
-        self.stopped = False
-        """Whether the episode's end was recorded."""
+        self._stopped_at = math.inf
+        self._newest: dict[str, float] = {}
         self.missed: Counter[str] = Counter()
         """Messages that never reached this recorder, by topic."""
         self._gap = ''
@@ -46,6 +47,7 @@ class Recording:
         self._results: set[int] = set()
         self._metadata = {**metadata, 'episode_id': episode_id}
         self._types = {topic.name: topic.type for topic in topics}
+        self._sensors = {topic.name for topic in topics if not topic.essential}
         self._typestore = typestore
         self._writer = BagWriter(path, topics, typestore, encode_metadata(self._metadata))
 
@@ -64,9 +66,21 @@ class Recording:
         elif message_type == RESULT_TYPE:
             self._results.add(message.index)
         elif message_type == EVENT_TYPE and message.type == 'episode_stopped':
-            self.stopped = True
+            self._stopped_at = seconds(message.header.stamp)
+        elif topic in self._sensors:
+            self._newest[topic] = seconds(message.header.stamp)
         self._writer.write(topic, encode(self._typestore, message_type, message), received_ns)
         return True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the episode's end was recorded."""
+        return math.isfinite(self._stopped_at)
+
+    @property
+    def sensors_behind(self) -> bool:
+        """Whether a sensor that was heard has said nothing of after the episode's end: what it said before may still be on its way."""
+        return any(newest < self._stopped_at for newest in self._newest.values())
 
     @property
     def awaited(self) -> int:

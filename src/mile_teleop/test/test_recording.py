@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mile_msgs.msg import CommandResult, Event, Step
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Joy
 
 from mile_learner.bags import read_metadata
 from mile_learner.episode_log import read_log
@@ -61,6 +62,24 @@ def test_it_awaits_the_results_that_the_steps_tell_of_in_whatever_order(recordin
     assert recording.awaited == 1, 'of a command that nobody confirmed nothing is to come'
     result(recording, 1)
     assert recording.awaited == 0
+
+
+def test_a_sensor_is_behind_until_it_was_heard_from_after_the_end(tmp_path: Path) -> None:
+    topics = [*TOPICS, *(Topic(f'/mile/{name}', 'sensor_msgs/msg/Joy', essential=False, depth=5) for name in ('joy', 'silent'))]
+    recording = Recording(tmp_path / NAME, 'e1', {'task': 'toy'}, topics, TYPES)
+
+    def joy(seconds: int) -> None:
+        message = Joy()
+        message.header.stamp.sec = seconds
+        recording.take('/mile/joy', serialize_message(message), 10**18)
+
+    joy(99)
+    end = Event(type='episode_stopped', episode_id='e1')
+    end.header.stamp.sec = 100
+    take(recording, end)
+    assert recording.sensors_behind
+    joy(100)
+    assert not recording.sensors_behind, 'what was never heard is not waited for'
 
 
 def test_a_result_that_never_came_is_counted_as_lost_and_the_steps_are_whole(recording: Recording, tmp_path: Path) -> None:
