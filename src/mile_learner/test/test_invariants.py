@@ -195,7 +195,11 @@ def test_what_cannot_be_judged_is_said(log: EpisodeLog) -> None:
     missed = without(with_metadata(log, lost={'/mile/joy': 40}), 'pad', lambda p: at(12) < p.stamp < at(24))
     silence = judge(missed, LIMITS)[4]
     assert silence.held
-    assert 'missed messages of the pad' in silence.note
+    assert 'missed messages of joy' in silence.note
+    press_lost = without(with_metadata(log, lost={'/mile/joy': 1}), 'pad', lambda p: at(TAKEOVER - 0.9) < p.stamp < at(TAKEOVER + 0.5))
+    takeover = judge(press_lost, LIMITS)[1]
+    assert takeover.held, 'a takeover is a human who commands, whatever was heard of the pad'
+    assert 'missed messages of joy' in takeover.note
     empty = dataclasses.replace(log, events=(), results=(), pad=(), arm=(), record=EpisodeRecord(Path('bag'), {}, ()))
     assert [verdict.held for verdict in judge(empty, LIMITS)] == [None] * 8 + [True, None]
 
