@@ -48,6 +48,15 @@ def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was(out: Path
     assert rows[-2].endswith('| behind | +0.20 [+0.20, +0.20] ahead | -0.40 [-0.40, -0.40] behind |')
 
 
+def test_seeds_that_one_method_lacks_do_not_count_and_it_is_named(out: Path) -> None:
+    (out / 'cells' / 'door-slow-1.jsonl').unlink()
+    door, lamp = (make_report(out)['comparisons'][0]['tasks'][task] for task in ('door', 'lamp'))
+    assert (door['seeds'], door['left_out']) == ([0, 2], {1: ['slow']})
+    assert (lamp['seeds'], lamp['left_out']) == ([0, 1, 2], {})
+    assert (out / 'report.md').read_text().count('as not every method has them: 1 (lacking: slow). `--only`') == 1
+    assert make_report(out, only=['mile', 'quick'])['comparisons'][0]['tasks']['door']['seeds'] == [0, 1, 2]
+
+
 def test_paired_differences_are_drawn_where_they_are_known(out: Path) -> None:
     columns = figures._difference_columns(make_report(out)['comparisons'])
     assert {title: set(found) for title, found in columns.items()} == {

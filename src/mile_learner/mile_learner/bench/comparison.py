@@ -24,6 +24,7 @@ def comparison_numbers(table: Table, compared: str) -> Report:
         metric = table.metric(task)
         per_task[task] = {
             'seeds': table.seeds(task),
+            'left_out': table.left_out(task),
             'metric': metric,
             'methods': {},
             'assisted': _assisted(table, task),

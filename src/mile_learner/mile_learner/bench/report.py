@@ -117,6 +117,7 @@ def comparison_text(entry: Report) -> list[str]:
             helped = f"With the human's help the initial policy succeeded in {assisted['succeeded']} of {assisted['episodes']} episodes"
             helped += f', with a mean return of {form(assisted["mean"])}' if returns else ''
             lines += [f'{helped}; the human acted on {_percent(assisted["rate"])} of the steps.', '']
+        lines += left_out_text(content['left_out'])
         if content['unpaired']:
             names = ', '.join(content['unpaired'])
             lines += [f'**Not paired**, as initial policy or first episodes are not those of the other methods: {names}.', '']
@@ -142,6 +143,19 @@ def comparison_text(entry: Report) -> list[str]:
     if 'compared' in entry:
         lines += against_text(entry['compared'], entry['against'], [task for task, content in entry['tasks'].items() if content['seeds']])
     return lines
+
+
+def left_out_text(left_out: Mapping[int, Sequence[str]]) -> list[str]:
+    """Which seeds do not count for want of which methods."""
+    by_methods: dict[str, list[str]] = {}
+    for seed, methods in left_out.items():
+        by_methods.setdefault(', '.join(methods), []).append(str(seed))
+    told = '; '.join(f'{", ".join(seeds)} (lacking: {methods})' for methods, seeds in by_methods.items())
+    return (
+        [f'**Seeds left out**, as not every method has them: {told}. `--only` shows some methods with all that they have.', '']
+        if told
+        else []
+    )
 
 
 def against_text(compared: str, against: Report, tasks: Sequence[str]) -> list[str]:

@@ -147,6 +147,14 @@ class Table:
         per_method = [{c.seed for c in self.cells_of(task, method)} for method in self.methods if self.cells_of(task, method)]
         return sorted(set.intersection(*per_method)) if per_method else []
 
+    def left_out(self, task: str) -> dict[int, list[str]]:
+        """The seeds of some method that do not count, with the methods and references that lack them."""
+        seeds = {method: {c.seed for c in self.cells_of(task, method)} for method in self.methods}
+        ran = set[int]().union(*(there for method, there in seeds.items() if method not in REFERENCES))
+        return {
+            seed: [method for method, there in seeds.items() if there and seed not in there] for seed in sorted(ran - {*self.seeds(task)})
+        }
+
     def scores(self, task: str, method: str, iteration: int | None = None, key: str = 'success') -> Scores:
         """One score per common seed; at the last tested iteration by default."""
         common = set(self.seeds(task))
