@@ -101,11 +101,15 @@ class Arm:
         self._last: ArmCommand | None = None
         self._last_command_at: float | None = None
         self._abandoned_at: float | None = None
+        self._opening: float | None = None
+        """What was commanded when a refusal cleared the gate: fingers around an object are wider open than that, and still squeeze."""
         self._soonest = ('', 0.0)
         self._expected = self._retracting = False
 
     def expect_commands(self, expected: bool) -> None:
         """Whether an episode runs and no e-stop is set, by the arbiter's last word: then silence means that nobody is in charge."""
+        if expected and not self._expected:
+            self._abandoned_at = self._clock.monotonic()
         self._expected = expected
 
     def command(self, command: ArmCommand) -> CommandOutcome:
@@ -149,7 +153,7 @@ class Arm:
             Why the arm moves without a command; empty if it does not.
         """
         if not self._gate.ready and not self._resetting and not self._untrusted():
-            self._take_up(None)
+            self._take_up(self._opening)
         if self._last_command_at is not None and self._clock.monotonic() - self._last_command_at > self._config.command_timeout_s:
             self._backend.hold()
             self._last_command_at = None
@@ -168,6 +172,7 @@ class Arm:
         finally:
             self._resetting = False
         self._last, self._soonest = None, ('', 0.0)
+        self._abandoned_at = self._opening = None
         self._take_up(opening)
         return self._fault()
 
@@ -178,6 +183,7 @@ class Arm:
             BackendError: this arm cannot, or where it is is not known.
         """
         self._gate.clear()
+        self._opening = None
         await self._backend.torque(enable)
 
     def close(self) -> None:
@@ -214,6 +220,7 @@ class Arm:
         try:
             return self._backend.send(target)
         except BackendError:
+            self._opening = target.opening
             self._gate.clear()
             raise
 

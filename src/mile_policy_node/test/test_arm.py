@@ -235,6 +235,36 @@ def test_in_a_long_silence_within_an_episode_the_arm_rises_step_by_step_and_stop
     assert said[-1] == '', 'arrived'
 
 
+def test_the_time_between_episodes_is_no_silence() -> None:
+    rig = Rig(retract_after_s=3.0)
+    rig.arm.expect_commands(True)
+    rig.command(0)
+    rig.arm.expect_commands(False)
+    silent(rig, 60.0)
+    rig.arm.expect_commands(True)
+    assert not any(silent(rig, 2.9))
+    assert len(rig.motors.sent) == 1
+    assert any(silent(rig, 1.0)), 'but an episode without a single command is'
+
+
+def test_a_refused_target_does_not_forget_what_the_gripper_was_told() -> None:
+    rig = Rig()
+    closed = np.array([0.0, 0.0, 0.0, -1.0])
+    for index in range(3):
+        rig.command(index, action=closed)
+    told = rig.gate.target[3]
+    assert told < 0.025 < rig.motors.observation.opening, 'the fingers are around something'
+    rig.motors.broken = True
+    assert not rig.command(3, action=closed).accepted
+    rig.motors.broken = False
+    rig.arm.watch()
+    assert rig.gate.target[3] == pytest.approx(told)
+    asyncio.run(rig.arm.torque(False))
+    rig.motors.fault = ''
+    rig.arm.watch()
+    assert rig.gate.target[3] == pytest.approx(rig.motors.observation.opening), 'without torque they hold nothing'
+
+
 @pytest.mark.parametrize(('patience', 'expected'), [(0.0, True), (3.0, False)])
 def test_without_the_option_an_episode_or_after_an_e_stop_silence_moves_nothing(patience: float, expected: bool) -> None:
     rig = Rig(retract_after_s=patience)
