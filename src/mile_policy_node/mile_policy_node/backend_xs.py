@@ -7,6 +7,7 @@ trips. What must hold is therefore checked here, once more after the gate. No re
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from itertools import cycle
 from typing import Any
@@ -57,6 +58,7 @@ class XsBackend:
         self._pwm: float | None = None
         self._faults: dict[str, str] = {}
         self._stopped = 'the arbiter has not been heard yet'  # an e-stop may have been set while this driver started
+        self._orders = 0
         self._asked_at = 0.0
         self._unanswered_since: float | None = None
         self._replies = MutuallyExclusiveCallbackGroup()
@@ -104,6 +106,7 @@ class XsBackend:
         measured = await self._measured_anew() if enable else None
         self._sent, self._servo.target = None, None
         self._push(0.0)
+        self._orders += 1
         self._faults[TORQUE_ENABLE] = 'torque is off, by order' if measured is None else 'torque is being switched on'
         if measured is not None:
             self._arm.publish(JointGroupCommand(name=ARM, cmd=measured.joints.tolist()))
@@ -114,7 +117,7 @@ class XsBackend:
     def faults(self) -> str:
         """See `ArmBackend`."""
         since = self._unanswered_since
-        if since is not None and self._now() - since > self._config.poll_timeout_s:
+        if since is not None and time.monotonic() - since > self._config.poll_timeout_s:
             return f'xs_sdk has not answered for {self._config.poll_timeout_s:g} s; check its terminal, the USB cable and the power'
         return '; '.join(fault for fault in self._faults.values() if fault)
 
@@ -134,9 +137,9 @@ class XsBackend:
         await self._until(lambda: self._arrived(targets[-1]), self._config.reset_timeout_s, lambda: self._lag(targets[-1]))
         if load_s:
             self._servo.target = self._task.gripper_open_m
-            await self._until(lambda: False, load_s, None)
+            await self._until(lambda: not self._trusted(), load_s, None)
             self._servo.target = closed
-        await self._until(lambda: self._servo.resting, GRIPPER_WAIT_S, None)
+        await self._until(lambda: bool(self._trusted()) and self._servo.resting, GRIPPER_WAIT_S, None)
         return closed
 
     def close(self) -> None:
@@ -224,14 +227,15 @@ class XsBackend:
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float, complaint: Callable[[], str] | None) -> None:
         """Wait for a condition; after the timeout go on, or fail if there is a complaint."""
-        deadline = self._now() + timeout_s
+        deadline = time.monotonic() + timeout_s
 
         def check() -> bool:
             if condition():
                 return True
-            if self._now() > deadline and complaint is not None:
+            late = time.monotonic() > deadline
+            if late and complaint is not None:
                 raise BackendError(complaint())
-            return self._now() > deadline
+            return late
 
         await self._repeat(check)
 
@@ -257,6 +261,7 @@ class XsBackend:
     # ------------------------------------------------------------------ what is heard
 
     def _now(self) -> float:
+        """For stamps and their age alone: this clock may be set."""
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
 
     def _on_joint_state(self, message: JointState) -> None:
@@ -266,14 +271,16 @@ class XsBackend:
         except BackendError as error:
             self._faults['joint states'] = str(error)
         else:
-            pwm = self._servo.step(self._now(), self._observation.opening)
+            pwm = self._servo.step(time.monotonic(), self._observation.opening)
             if self._pwm is None or abs(pwm - self._pwm) >= PWM_STEP or (pwm == 0.0) != (self._pwm == 0.0):
                 self._push(pwm)
         self._notify()
 
     def _on_teleop_status(self, message: TeleopStatus) -> None:
-        """The arbiter stops commanding by itself; the way to the start pose is this driver's own."""
+        """The arbiter stops commanding by itself; the way to the start pose, and that of the fingers, are this driver's own."""
         self._stopped = 'the e-stop is set' if message.mode == Mode.ESTOP else ''
+        if self._stopped and self._observation is not None:
+            self._servo.hold(self._observation.opening)
 
     def _push(self, pwm: float) -> None:
         self._gripper.publish(JointSingleCommand(name=GRIPPER, cmd=pwm))
@@ -284,16 +291,18 @@ class XsBackend:
         observation = self._observation
         if self._pwm and observation is not None and self._now() - observation.stamp > self._config.joint_state_timeout_s:
             self._push(0.0)
-        free = self._unanswered_since is None or self._now() - self._asked_at > self._config.poll_timeout_s
+        free = self._unanswered_since is None or time.monotonic() - self._asked_at > self._config.poll_timeout_s
         if free and self._robot.answers_registers:
             cmd_type, name, motors, register = next(self._questions)
-            self._asked_at = self._now()
+            self._asked_at, orders = time.monotonic(), self._orders
             self._unanswered_since = self._unanswered_since or self._asked_at
             answer = self._registers.call_async(RegisterValues.Request(cmd_type=cmd_type, name=name, reg=register))
-            answer.add_done_callback(lambda future: self._on_answer(future, name, motors, register))
+            answer.add_done_callback(lambda future: self._on_answer(future, name, motors, register, orders))
 
-    def _on_answer(self, future: Future, name: str, motors: tuple[str, ...], register: str) -> None:
+    def _on_answer(self, future: Future, name: str, motors: tuple[str, ...], register: str, orders: int) -> None:
         self._unanswered_since = None
+        if register == TORQUE_ENABLE and orders != self._orders:
+            return  # asked before the torque was switched
         key = name if name in motors else register
         self._faults[key] = describe(register, motors, future.result().values, self._robot.profile_ms)
 

@@ -37,8 +37,13 @@ class GripperServo:
         """Whether nothing is left to do."""
         return self._direction == 0.0 or self.blocked
 
+    def hold(self, opening: float) -> None:
+        """Stop the fingers at the measured `opening`; what they squeeze stays squeezed, and what rests without a target goes on resting."""
+        if self.target is not None:
+            self.target = self._driven_for if self.blocked else opening
+
     def step(self, now: float, opening: float) -> float:
-        """The PWM at time `now` [s] for the measured `opening` [m]."""
+        """The PWM at time `now` [s], of a clock that nobody sets, for the measured `opening` [m]."""
         if self.target is None:
             return 0.0
         config, error = self._config, self.target - opening

@@ -100,3 +100,27 @@ def test_small_steps_of_the_target_do_not_make_a_blocked_gripper_push_again() ->
 def test_values_that_cannot_be_are_refused(values: dict[str, float], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         XsConfig(**values)
+
+
+def test_held_it_stops_where_it_is_and_what_it_squeezes_stays_squeezed() -> None:
+    servo = GripperServo(CONFIG)
+    servo.target = 0.022
+    opening, _ = drive(servo, 0.05, 0.2)
+    servo.hold(opening)
+    end, pwms = drive(servo, opening, 2.0, start_s=0.2)
+    assert end == pytest.approx(opening, abs=CONFIG.gripper_pwm_max * SPEED_PER_PWM * PERIOD_S + 1e-9), (
+        'but for the period that it is measured late'
+    )
+    assert not any(pwms[1:])
+    servo.target = 0.022
+    opening, _ = drive(servo, end, 2.0, blocked_at=0.03, start_s=2.2)
+    servo.target = 0.05
+    servo.hold(opening)
+    _, pwms = drive(servo, opening, 1.0, blocked_at=0.03, start_s=4.2)
+    assert set(pwms) == {-CONFIG.gripper_pwm_hold}, 'an order to open that came just before does not count any more'
+
+
+def test_held_without_a_target_it_goes_on_resting() -> None:
+    servo = GripperServo(CONFIG)
+    servo.hold(0.03)
+    assert servo.target is None
