@@ -14,7 +14,9 @@ def add(verbs: Any) -> None:
     """Add the verb."""
     about = 'salvage torn episodes: what is whole in them becomes a readable bag, marked as salvaged; nothing is changed or removed'
     parser = add_verb(verbs, 'repair', run, help=about)
-    parser.add_argument('path', metavar='RUN|BAG', type=absolute, help='folder of a run, or of one torn episode (EPISODE.torn-N)')
+    parser.add_argument(
+        'path', metavar='RUN|BAG', type=absolute, help='folder of a run, or of one torn episode (EPISODE.torn-N or EPISODE.incomplete)'
+    )
 
 
 def run(args: argparse.Namespace) -> Report:
@@ -23,7 +25,8 @@ def run(args: argparse.Namespace) -> Report:
 
     from mile_teleop.salvage import TORN, salvage
 
-    torn = _torn_episodes(args.path) if not TORN.fullmatch(args.path.name) else [_locked(args.path)]
+    one = TORN.fullmatch(args.path.name) or args.path.suffix == '.incomplete'
+    torn = [_torn_episode(args.path)] if one else _torn_episodes(args.path)
     done = [salvage(path) for path in tqdm(torn, unit='episode', desc='repair', disable=len(torn) < 2)]
     data = {
         'path': str(args.path),
@@ -47,12 +50,12 @@ def _torn_episodes(path: Path) -> list[Path]:
     return [torn for torn in sorted(path.glob('*/episode_*.torn-*')) if not target_of(torn).exists()]
 
 
-def _locked(torn: Path) -> Path:
-    """One torn bag; the run that it belongs to, if any, is locked."""
+def _torn_episode(path: Path) -> Path:
+    """One torn bag, set aside if it is not yet; the run that it belongs to, if any, is locked."""
     from mile_bringup.isolation import lock_run
-    from mile_learner.run_folder import RUN_FILE
+    from mile_learner.run_folder import RUN_FILE, set_aside
 
-    for folder in torn.parents:
+    for folder in path.parents:
         if (folder / RUN_FILE).is_file():
             lock_run(folder)
-    return torn
+    return set_aside(path) if path.suffix == '.incomplete' else path

@@ -34,6 +34,30 @@ SHOWN_EPISODES = 3
 """So many episodes of a first policy somebody must have seen before a deployment (paper, Appendix C); more may be shown."""
 
 
+def torn_path(episode: Path) -> Path:
+    """What an attempt at an episode that is not whole is called: `<episode>.torn-<n>`, n one more than what is there of it has.
+
+    Salvaged bags count as much as torn ones, so that what a removed torn bag was salvaged to is not taken for that of the next.
+    """
+    name = re.compile(re.escape(episode.name) + r'\.(?:torn|salvaged)-(\d+)(?:\.incomplete)?')
+    numbers = [int(match[1]) for path in episode.parent.iterdir() if (match := name.fullmatch(path.name))]
+    return episode.with_name(f'{episode.name}.torn-{max(numbers, default=-1) + 1}')
+
+
+def set_aside(incomplete: Path) -> Path:
+    """Rename `<episode>.incomplete`, which no recorder may still be writing, to `<episode>.torn-<n>`, and return that.
+
+    Raises:
+        LearnerError: it cannot be renamed.
+    """
+    torn = torn_path(incomplete.with_suffix(''))
+    try:
+        return incomplete.rename(torn)
+    except OSError as error:
+        msg = f'{incomplete}: cannot be renamed to {torn.name} ({error.strerror}); make its folder writable'
+        raise LearnerError(msg) from error
+
+
 @dataclass(frozen=True)
 class Episode:
     """Next: record episode `index` of `iteration`."""
@@ -147,12 +171,13 @@ class Run:
         return {int(path.parent.name.removeprefix('episode_')): path.parent for path in paths if path.parent.name[8:].isdigit()}
 
     def set_aside_torn_episodes(self) -> list[Path]:
-        """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted."""
-        aside = []
-        for path in sorted(self.path.glob('*/episode_*.incomplete')):
-            number = len(list(path.parent.glob(f'{path.stem}.torn-*')))
-            aside.append(path.rename(path.with_name(f'{path.stem}.torn-{number}')))
-        return aside
+        """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted.
+
+        Raises:
+            LearnerError: one cannot be renamed.
+        """
+        left = sorted(self.path.glob('*/episode_*.incomplete'))
+        return [set_aside(path) for path in left if re.fullmatch(r'episode_\d+\.incomplete', path.name)]
 
     def version_path(self, version: str) -> Path:
         """The folder of a policy version.

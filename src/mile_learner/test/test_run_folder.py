@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
-from mile_learner.run_folder import Done, Episode, Run, RunState, Train, next_action
+from mile_learner.run_folder import Done, Episode, Run, RunState, Train, next_action, torn_path
 
 
 def add_version(run: Run, bundle: Bundle, parent: str | None = None, iteration: int | None = None) -> str:
@@ -66,6 +66,16 @@ def test_state_is_read_from_what_is_whole(tmp_path: Path, make_bundle: Callable[
     assert next_action(run.state(), 1, 2) == Train(0)
     add_version(run, make_bundle(), parent='v000', iteration=0)
     assert next_action(run.state(), 1, 2) == Done()
+
+
+def test_the_number_of_a_torn_or_salvaged_attempt_is_not_used_again_while_one_of_them_is_there(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {})
+    episode = run.episode_path(0, 1)
+    for name, number in (('torn-1', 2), ('salvaged-4', 5), ('salvaged-6.incomplete', 7)):
+        episode.with_name(f'{episode.name}.{name}').mkdir(parents=True)
+        assert torn_path(episode).name == f'episode_001.torn-{number}'
+    assert run.set_aside_torn_episodes() == [], 'a repair that was killed left no episode'
+    assert torn_path(run.episode_path(0, 2)).name == 'episode_002.torn-0'
 
 
 def test_promote_and_rollback(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:

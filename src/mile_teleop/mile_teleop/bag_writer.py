@@ -22,6 +22,7 @@ from mcap.writer import CompressionType, Writer
 from rosbags.typesys.store import Typestore
 
 from mile_learner.files import sync_folder, write_atomically
+from mile_learner.run_folder import torn_path
 from mile_teleop.bag_metadata import Extent, Topic, bag_metadata, to_yaml
 from mile_teleop.errors import BagError
 
@@ -123,8 +124,7 @@ class BagWriter:
         Raises:
             BagError: it could not all be written; what was stays in `<path>.incomplete`.
         """
-        number = len(list(self.path.parent.glob(f'{self.path.name}.torn-*')))
-        return self._complete(custom, self.path.with_name(f'{self.path.name}.torn-{number}'))
+        return self._complete(custom, torn_path(self.path))
 
     def discard(self) -> None:
         """Delete the bag."""

@@ -36,7 +36,7 @@ from mile_teleop.errors import BagError
 from mile_teleop.message_types import decode
 
 MESSAGE = struct.Struct('<HIQQ')
-TORN = re.compile(r'(?P<episode>.+)\.(?:torn-(?P<number>\d+)|incomplete)')
+TORN = re.compile(r'(?P<episode>.+)\.torn-(?P<number>\d+)')
 TEARS = (McapError, *DAMAGE)
 """What reading a damaged record raises; the prefix ends before it."""
 
@@ -124,7 +124,7 @@ class Prefix:
 
 
 def salvage(torn: Path) -> Salvaged:
-    """Salvage one torn bag (`<episode>.torn-<n>` or `<episode>.incomplete`, which no recorder may still be writing).
+    """Salvage one torn bag, `<episode>.torn-<n>`.
 
     Raises:
         BagError: the folder is no torn bag, was salvaged before, or the disk failed.
@@ -160,9 +160,9 @@ def target_of(torn: Path) -> Path:
     """
     match = TORN.fullmatch(torn.name)
     if match is None:
-        msg = f'{torn}: expected the folder of a torn bag, named EPISODE.torn-N or EPISODE{SUFFIX}'
+        msg = f'{torn}: expected the folder of a torn bag, named EPISODE.torn-N'
         raise BagError(msg)
-    return torn.with_name(f'{match["episode"]}.salvaged-{match["number"] or 0}')
+    return torn.with_name(f'{match["episode"]}.salvaged-{match["number"]}')
 
 
 def read_prefix(file: Path) -> Prefix:
