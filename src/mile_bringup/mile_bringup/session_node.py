@@ -194,6 +194,8 @@ class SessionNode(Node):
             if not refusing_since:
                 refusing_since = time.monotonic()
                 self.get_logger().warning(f'{client.srv_name} refuses, trying again: {answer.message}')
+            if self._mode is Mode.ESTOP:
+                refusing_since = time.monotonic()  # a person takes as long as it takes
             self._report(self._status['phase'], detail=answer.message)
             self._expect(refusing_since + REFUSAL_TIMEOUT_S, f'{client.srv_name} refuses: {answer.message}')
             not_before, asked_at = time.monotonic() + RETRY_S, 0.0
@@ -268,7 +270,7 @@ class SessionNode(Node):
             self._advance(None)
 
     def _poll_start(self) -> None:
-        if self._start_pressed or self._retrain:
+        if self._mode is not Mode.ESTOP and (self._start_pressed or self._retrain):
             self._advance(not self._retrain)
 
     def _expect_step(self) -> None:
@@ -302,7 +304,7 @@ class SessionNode(Node):
 
     def _on_event(self, event: Event) -> None:
         if event.type == Event.BUTTON_START:
-            self._start_pressed = True
+            self._start_pressed = self._start_pressed or self._mode is not Mode.ESTOP
         elif event.type == Event.BUTTON_RETRAIN:
             self._retrain = True
         elif event.type == Event.RECORDING_FAILED:

@@ -14,13 +14,14 @@ import pytest
 import rclpy
 import yaml
 from mile_msgs.action import Train
-from mile_msgs.msg import Event
-from mile_msgs.srv import LoadPolicy
+from mile_msgs.msg import Event, TeleopStatus
+from mile_msgs.srv import LoadPolicy, ResetArm
 from rclpy.action import ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.task import Future
 
+from mile_bringup import session
 from mile_bringup import session_node as module
 from mile_bringup.graph import task_file
 from mile_bringup.run_setup import open_run, write_task_file
@@ -28,6 +29,7 @@ from mile_bringup.session_node import SessionNode
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
+from mile_learner.step import Mode
 from mile_ros.qos import RECORD
 
 pytestmark = pytest.mark.ros
@@ -171,6 +173,44 @@ def test_a_learner_that_just_appeared_is_given_time_to_find_the_session(run: Run
     node.destroy_node()
     rclpy.shutdown()
     assert asked == [0, 0, 1]
+
+
+def test_an_emergency_stop_between_episodes_waits_for_the_person_however_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    parameters = str(parameter_file(run, wait_for_start=True))
+    rclpy.init(args=['--ros-args', '--params-file', parameters], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node, advanced = SessionNode(), []
+    monkeypatch.setattr(node, '_advance', advanced.append)
+    monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    refusing = SimpleNamespace(
+        srv_name='reset_arm', service_is_ready=lambda: True, call_async=lambda _: done(ResetArm.Response(message='the e-stop is set'))
+    )
+    monkeypatch.setattr(node, '_calls', {ResetArm: (refusing, 'arm_node')})
+
+    def pass_time(seconds: float) -> None:
+        for _ in range(round(seconds)):
+            clock.now += 1.0
+            node._on_timer()
+
+    node._perform(session.AwaitStart())
+    node._on_teleop_status(TeleopStatus(mode=Mode.ESTOP))
+    node._on_event(Event(type=Event.BUTTON_START))
+    pass_time(10)
+    node._on_teleop_status(TeleopStatus(mode=Mode.IDLE))
+    pass_time(10)
+    assert advanced == [], 'a START that was pressed during the stop does not count'
+    node._on_event(Event(type=Event.BUTTON_START))
+    pass_time(1)
+    assert advanced == [True]
+    node._on_teleop_status(TeleopStatus(mode=Mode.ESTOP))
+    node._perform(session.ResetArm(1))
+    pass_time(600)
+    assert node._status['phase'] == 'resetting'
+    node._on_teleop_status(TeleopStatus(mode=Mode.IDLE))
+    pass_time(31)
+    assert (node._status['phase'], node._status['message']) == ('failed', 'reset_arm refuses: the e-stop is set')
+    node.destroy_node()
+    rclpy.try_shutdown()
 
 
 def test_what_the_guards_say_of_a_training_is_logged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

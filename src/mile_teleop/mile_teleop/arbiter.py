@@ -106,6 +106,7 @@ class Arbiter:
         self._epoch = self._clock.wall() - now
         self._episode_id, self._index, self._step = episode_id, 0, None
         self._vitals.begin_episode(now)
+        self._takeover.begin()
         self._arm_refusal = ''
         self._event('episode_started')
         self._decide(now, begin_tick=True)

@@ -82,6 +82,7 @@ class BagWriter:
             self._file = (self.folder / self._file_name).open('wb')
             sync_folder(self.folder)
         except OSError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)  # nothing is in it, and it would be in the way of the next attempt
             msg = f'{self.folder}: cannot be written ({error.strerror}); give a path on a disk with space'
             raise BagError(msg) from error
         self._writer = Writer(self._file, compression=CompressionType.NONE, use_chunking=False)

@@ -58,6 +58,10 @@ class Takeover:
         self.engaged = False
         self._awaits_press = True
 
+    def begin(self) -> None:
+        """An episode begins: a button that is held since before is the person's; of a toggle nobody knows any more which way it is."""
+        self.engaged = self.engaged and not self._toggle
+
     def end(self) -> None:
         """The episode is over; the next one takes a new press."""
         self.engaged = self.active = self._awaits_press = False

@@ -113,6 +113,19 @@ def test_toggle_style_takes_over_until_the_next_press() -> None:
     assert [event for event in rig.events if event in ('takeover', 'hand_back')] == ['takeover', 'hand_back']
 
 
+@pytest.mark.parametrize(('style', 'expected'), [('hold', Mode.HUMAN), ('toggle', Mode.AUTONOMOUS)])
+def test_what_was_pressed_between_episodes_counts_only_while_it_is_held(style: str, expected: Mode) -> None:
+    rig = Rig(takeover=style, hand_back_grace_s=0.0)
+    rig.live()
+    rig.stop()
+    rig.pad(T)
+    if style == 'toggle':
+        rig.pad()
+    rig.start('e1')
+    rig.cycle(*[T] * (style == 'hold'))
+    assert rig.mode() is expected
+
+
 def test_stick_motion_alone_never_intervenes() -> None:
     rig = Rig()
     rig.live()

@@ -139,6 +139,18 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         open_bag(tmp_path / 'file' / 'e')
 
 
+def test_a_bag_that_could_not_be_begun_is_not_in_the_way_of_the_next_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mile_teleop.bag_writer.write_atomically', full)
+        for _ in range(2):
+            with pytest.raises(BagError, match='No space left on device'):
+                open_bag(tmp_path / 'e')
+    write_episode(tmp_path / 'e')
+
+
 def test_a_bag_that_is_left_is_readable_but_not_whole(tmp_path: Path) -> None:
     for number in range(2):
         writer = open_bag(tmp_path / 'e')
