@@ -149,7 +149,8 @@ class PadDevice:
         self.fault = NO_PAD
         for index, joystick in enumerate(_joysticks()):
             name = joystick.get_name()
-            if self._select.lower() not in name.lower() and self._select != str(index):
+            meant = self._select == str(index) if self._select.isdecimal() else self._select.lower() in name.lower()
+            if not meant:
                 continue
             shape = (joystick.get_numaxes() + 2 * joystick.get_numhats(), joystick.get_numbuttons())
             if self._shape is not None and shape != self._shape:

@@ -58,6 +58,15 @@ def test_a_pad_that_is_plugged_in_is_found_at_rest(device: PadDevice) -> None:
     assert device.name == 'Sony PLAYSTATION(R)3 Controller'
 
 
+@pytest.mark.parametrize(('select', 'taken'), [('playstation', True), ('0', True), ('3', False), ('logitech', False)])
+def test_a_pad_is_chosen_by_a_part_of_its_name_or_by_its_number(select: str, taken: bool) -> None:
+    device = PadDevice(select, (PS3.axes, PS3.buttons))
+    VirtualPad()
+    device.wait(1.0)
+    device.close()
+    assert (device.name == 'Sony PLAYSTATION(R)3 Controller') is taken
+
+
 def test_left_and_up_are_plus_one(device: PadDevice) -> None:
     pad = plug_in(device)
     for axis, sdl, ros in ((0, -1.0, 1.0), (0, 1.0, -1.0), (1, -1.0, 1.0), (4, 0.5, -0.5)):
