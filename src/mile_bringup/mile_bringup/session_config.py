@@ -38,7 +38,7 @@ class SessionConfig(Config):
 
 
 def bag_metadata(config: SessionConfig, task: TaskConfig, run: Run) -> dict[str, Any]:
-    """What every bag of a session says about itself."""
+    """What every bag of a session says about itself; of the arbiter what its file says, until it has said what counts."""
     return {
         'task': task.name,
         'operator': config.operator,

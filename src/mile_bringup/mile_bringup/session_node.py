@@ -22,6 +22,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from mile_bringup import invariant_report, readiness, session
+from mile_bringup.arbiter_settings import ArbiterSettings
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
 from mile_bringup.session_config import SessionConfig, bag_metadata
@@ -74,6 +75,7 @@ class SessionNode(Node):
                 (CloseBag, 'close_bag', 'recorder_node'),
             )
         }
+        self._arbiter = ArbiterSettings(self)
         self._trainer = ActionClient(self, Train, 'train')
         self._status_publisher = self.create_publisher(String, 'session_status', qos.LATCHED)
         self.create_service(Trigger, 'retrain', self._on_retrain)
@@ -83,8 +85,8 @@ class SessionNode(Node):
         self.create_subscription(Event, 'event', self._on_event, qos.RECORD)
         self.create_timer(RETRY_S / 5, self._on_timer)
         layout = self._task.observation_layout
-        metadata = bag_metadata(config, self._task, self._run)
-        plan = session.Plan(config.iterations, config.episodes, config.seed, metadata, config.mode, layout)
+        self._metadata = bag_metadata(config, self._task, self._run)
+        plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata, config.mode, layout)
         self._folder = plan.folder(self._run)
         self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
         self._poll = lambda: self._advance(None)
@@ -254,12 +256,18 @@ class SessionNode(Node):
     # ------------------------------------------------------------------ what the session watches
 
     def _poll_ready(self) -> None:
-        """Go on once the nodes hear each other and no emergency stop is latched, however long a person takes to reset it."""
+        """Go on once the nodes hear each other, and the arbiter has said what it runs with, and no emergency stop is latched.
+
+        However long a person takes to reset that.
+        """
+        self._arbiter.ask(time.monotonic())
         if double := readiness.published_twice(self.count_publishers):
             self._finish(1, f'{double}: several nodes publish it; another deployment runs here, stop one')
         elif missing := readiness.unpublished(self.count_publishers) or ('teleop_status' if self._mode is None else ''):
             self._expect(self._asked + self._config.startup_timeout_s, f'{missing}: not heard; see the logs of the nodes')
             self._report('waiting for nodes', detail=missing)
+        elif self._arbiter.values is None:
+            self._expect(self._asked + self._config.startup_timeout_s, 'teleop_node/get_parameters: no answer; see the log of teleop_node')
         elif self._mode is Mode.ESTOP:
             self._asked, self._deadline = time.monotonic(), float('inf')
             self._report('stopped', detail='reset the emergency stop to go on')
@@ -267,6 +275,7 @@ class SessionNode(Node):
             self._expect(self._asked + HOLD_LIMIT_S, f'nothing can move: {self._lacking}; put that right, then resume')
             self._report('waiting for nodes', detail=self._lacking)
         else:
+            self._metadata['configuration']['teleop'] = self._arbiter.values
             self._advance(None)
 
     def _poll_start(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mcap.reader import make_reader
 
 from mile_bringup.faults.stage import add_untrained
@@ -36,8 +37,10 @@ def mile(*arguments: str) -> Any:
 
 
 def test_a_deployment_records_trains_and_reports(tmp_path: Path) -> None:
+    mine = tmp_path / 'mine.yaml'
+    mine.write_text(yaml.safe_dump({'/mile/teleop_node': {'ros__parameters': {'pad_timeout_s': 1.5}}}))
     run = run_with_an_untrained_policy(tmp_path / 'run')
-    report = mile('deploy', '--run', str(run.path))
+    report = mile('deploy', '--run', str(run.path), '--params-file', str(mine))
     (iteration,) = report['iterations']
     assert (iteration['episodes'], iteration['policy_version'], iteration['trained_version']) == (1, 'v000', 'v001')
     assert report['current'] == run.current() == 'v001'
@@ -54,6 +57,7 @@ def test_a_deployment_records_trains_and_reports(tmp_path: Path) -> None:
     bag = mile('inspect', report['bags'][0], '--plot', str(picture))
     assert bag['steps'] == episode['steps']
     assert bag['metadata']['policy_version'] == 'v000'
+    assert bag['metadata']['configuration']['teleop']['pad_timeout_s'] == 1.5, 'what counted, not what config/teleop.yaml says'
     assert picture.is_file()
     (storage,) = run.episode_path(0, 0).glob('*.mcap')
     with storage.open('rb') as file:
