@@ -56,11 +56,12 @@ def test_the_step_before_every_onset_is_penalised_and_nothing_else() -> None:
 
 
 def test_what_is_kept_of_an_intervention() -> None:
-    data = _data('..III.', 'DD')
-    assert len(relabelled(data, 'all').rewards) == 8
-    kept = relabelled(data, 'onset')
-    assert kept.rewards.tolist() == [0, -1, 0, 0, 0, 0], 'the second and third step of the intervention are gone'
-    assert kept.prior.tolist() == [False] * 4 + [True] * 2
+    data = dataclasses.replace(_data('..III..II.', 'DD'), stacked=np.arange(12, dtype=np.float32)[:, None])
+    assert len(relabelled(data, 'all').rewards) == 12
+    kept = relabelled(data, 'as_released')
+    assert kept.inputs.flatten().tolist() == [0, 1, 4, 5, 6, 8, 10, 11], 'of an intervention the last step, of an episode not the last'
+    assert kept.rewards.tolist() == [0, -1, 0, 0, -1, 0, 0, 0]
+    assert kept.prior.tolist() == [False] * 6 + [True] * 2
 
 
 def test_half_of_a_batch_is_from_demonstrations_if_there_are_any() -> None:

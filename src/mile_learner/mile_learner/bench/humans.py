@@ -253,6 +253,7 @@ class ValueGate:
     """RLIF's gate (Luo et al. 2023): on the worth of the actions themselves, with hold.
 
     RLIF compares Q(s, a_r) with alpha·Q(s, a_h), which supposes positive values; here the difference is compared with the dial.
+    A hold may follow a hold at once; in its code a step of the robot's comes between, so that each is a takeover of its own.
     """
 
     def __init__(self, worth: Worth, *, threshold: float, certainty: float, hold: int) -> None:

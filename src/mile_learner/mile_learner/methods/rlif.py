@@ -13,12 +13,16 @@ in its Table I). Backbones as there (Appendix D):
   that the greedy policy begins as the initial one.
 
 What differs from the original: the policies of this package are not squashed, so that critics see actions clipped to [-1, 1], as the
-robot does, and entropy is that of the clipped action (that of the Gaussian grows with its width for ever, and the policy with it);
+robot does (beyond which they give the actor no gradient), and entropy is that of the clipped action (that of the Gaussian grows with its
+width for ever, and the policy with it); episodes are collected with the mode, not with draws;
 critics have the policy's layers (two of 256 by default, three in RLPD), and gradients are bounded, as for every method here; and all
 steps of an iteration are there before training begins (the original updates after each), so that an update per logged step is `epochs`
-equal to `batch_size`. A version keeps critics, targets, temperature and the moments of Adam (`Bundle.learner_state`): trained further it
-goes on with them, as often as suits the steps that came since, drawn from all. New critics learn alone at first, for `critic_head_start`
-of the time. `stored` says which steps of an intervention are kept (the paper's Algorithm 1: all; its code: the first).
+equal to `batch_size`. The temperature begins at RLPD's 1 and needs some ten thousand updates to come down: after a few thousand the
+policy is still near the largest entropy (metrics `entropy` and `temperature`; the target is −|A|/2). A version keeps critics, targets,
+temperature and the moments of Adam (`Bundle.learner_state`): trained further it goes on with them, as often as suits the steps that came
+since, drawn from all. New critics learn alone at first, for `critic_head_start` of the time. `stored` says which steps
+are kept: all (the paper's Algorithm 1), or as in its code, which keeps a step when it knows that the next is the robot's or an onset: of
+an intervention the last, and of an episode never the last.
 """
 
 from __future__ import annotations
@@ -66,7 +70,7 @@ class RlifConfig(Config):
     temperature: float = option(1.0, doc='of the entropy, to begin with (RLPD: 1); continuous actions', gt=0.0)
     prior_share: float = option(0.5, doc='of every batch from demonstrations, if there are any', ge=0.0, le=1.0)
     critic_head_start: float = option(0.25, doc='of the first training in which only the critics learn; continuous actions', ge=0.0, lt=1.0)
-    stored: str = option('all', doc='which steps of an intervention are kept: all, or only the onset', choices=('all', 'onset'))
+    stored: str = option('all', doc="which steps are kept: all, or those that its authors' code keeps", choices=('all', 'as_released'))
     grad_clip: float = option(10.0, doc='largest norm of the gradient', gt=0.0)
 
 
@@ -146,8 +150,12 @@ def rewards_of(data: InterventionData) -> Array:
 
 
 def relabelled(data: InterventionData, stored: str) -> Transitions:
-    """The replay buffer: executed actions with the reward of interventions."""
-    kept = np.ones(len(data), dtype=bool) if stored == 'all' else ~data.intervening | data.onset | data.demonstration
+    """The replay buffer: executed actions with the reward of interventions; demonstrations whole."""
+    kept = np.ones(len(data), dtype=bool)
+    if stored == 'as_released':
+        kept[-1:] = False
+        kept[:-1] = (data.episode[1:] == data.episode[:-1]) & (data.onset | ~data.intervening)[1:]
+        kept |= data.demonstration
     inputs, actions, rewards, next_inputs, done = (
         torch.as_tensor(column[kept], dtype=torch.float32)
         for column in (data.stacked, data.executed_action, rewards_of(data), data.next_stacked, data.done.astype(np.float32))
@@ -224,7 +232,12 @@ def rlpd(policy: GaussianPolicy, config: RlifConfig, generator: torch.Generator)
             descend(actor_optimizer, actor_loss, config.grad_clip)
             critics.requires_grad_(True)
             descend(temperature_optimizer, log_temperature.exp() * (entropy.mean().item() - target_entropy), math.inf)
-            losses |= {'actor_loss': actor_loss.item(), 'value': value.mean().item(), 'temperature': log_temperature.exp().item()}
+            losses |= {
+                'actor_loss': actor_loss.item(),
+                'value': value.mean().item(),
+                'temperature': log_temperature.exp().item(),
+                'entropy': entropy.mean().item(),
+            }
         return losses
 
     return update, TrainingState(optimizers, generator, followers)
