@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(args.verb, error, BAD_INPUT)
     except _failures() as error:
         return _fail(args.verb, error, FAILED)
+    except OSError as error:
+        where = f'{error.filename}: ' if error.filename else ''
+        return _fail(args.verb, f'{where}{error.strerror or error}; give a path that can be used, on a disk with space', FAILED)
     except KeyboardInterrupt as interruption:
         return _fail(args.verb, str(interruption) or 'interrupted', FAILED)
     try:

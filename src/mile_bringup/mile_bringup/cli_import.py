@@ -42,6 +42,9 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.isolation import lock_run
     from mile_bringup.run_setup import open_run
 
+    if not args.path.exists():
+        msg = f'{args.path}: is not there; give the folder of a LeRobot data set, or the .hdf5 file of robomimic'
+        raise UsageError(msg)
     of, _ = open_run(args.run_dir, {})
     lock = lock_run(args.run_dir)
     try:

@@ -27,8 +27,15 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> Report:
     """Inspect a run or a bag, whichever the path is."""
+    from mile_bringup.errors import UsageError
     from mile_learner.run_folder import RUN_FILE, Run
 
+    if args.plot is not None and args.plot.suffix != '.png':
+        msg = f'--plot: got {args.plot.name}, expected the name of a .png file'
+        raise UsageError(msg)
+    if args.invariants and (args.check or args.plot is not None):
+        msg = '--invariants: got --check or --plot with it, expected it alone; give one after the other'
+        raise UsageError(msg)
     if args.invariants:
         from mile_bringup.invariant_report import report
 
@@ -43,7 +50,8 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
     from mile_bringup.summary import episode_summaries, iteration_table
     from mile_learner.check import check_bags
 
-    findings = check_bags(of.episodes().values()) if check else None
+    bags = of.bags()
+    findings = check_bags(bags) if check else None
     if findings and any(finding.kind == 'unreadable' for finding in findings):
         return _checked({'run': str(of.path)}, '', findings)
     episodes, iterations = episode_summaries(of), iteration_table(of)
@@ -51,9 +59,11 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
         from mile_bringup.plots import progress
 
         progress(iterations, plot)
-    data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes]}
+    others = [str(bag.relative_to(of.path)) for bag in bags if bag not in of.episodes().values()]
+    data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes], 'other_bags': others}
     headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy', 'operator')
     text = f'{table(*table_rows(iterations))}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
+    text += f'\ndemonstrations, and episodes that were shown: {len(others)}' if others else ''
     return _checked(data, text, findings)
 
 

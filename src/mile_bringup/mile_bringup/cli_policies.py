@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> Report:
         of.promote(args.version)
     elif args.action == 'rollback':
         of.rollback()
-    current = of.current()
+    current = of.current() if args.action != 'list' or of.flies() else None
     versions = [
         {
             'version': name,
@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> Report:
         }
         for name, manifest in of.versions().items()
     ]
+    flies = '* flies' if any(v['current'] for v in versions) else 'none of them flies yet' if versions else 'there is none yet'
     headers = ('', 'version', 'parent', 'after iteration', 'method', 'episodes', 'created')
     rows = [
         ['*' if v['current'] else '', v['version'], v['parent'], v['iteration'], v['method'], v['episodes'], v['created']] for v in versions
     ]
-    return Report({'run': str(of.path), 'current': current, 'versions': versions}, f'{table(headers, rows)}\n* flies')
+    return Report({'run': str(of.path), 'current': current, 'versions': versions}, f'{table(headers, rows)}\n{flies}')

@@ -1,4 +1,4 @@
-"""`mile repair`: makes readable again what a killed recorder left behind."""
+"""`mile repair`: makes readable again what a killed recorder left behind, or what was damaged since."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from mile_bringup.cli_common import Report, absolute, add_verb, table
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    about = 'salvage torn episodes: what is whole in them becomes a readable bag, marked as salvaged; nothing is changed or removed'
+    about = 'salvage torn and damaged episodes: what is whole in them becomes a readable bag, marked as salvaged; nothing is removed'
     parser = add_verb(verbs, 'repair', run, help=about)
-    parser.add_argument(
-        'path', metavar='RUN|BAG', type=absolute, help='folder of a run, or of one torn episode (EPISODE.torn-N or EPISODE.incomplete)'
-    )
+    where = 'folder of a run, or of one episode; what is torn or damaged is called EPISODE.torn-N from then on'
+    parser.add_argument('path', metavar='RUN|BAG', type=absolute, help=where)
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Salvage every torn episode of a run that was not salvaged before, or the one that is given."""
+    """Salvage every torn or damaged episode of a run that was not salvaged before, or the one that is given."""
     from tqdm import tqdm
 
+    from mile_learner.run_folder import BAG_METADATA_FILE
     from mile_teleop.salvage import TORN, salvage
 
-    one = TORN.fullmatch(args.path.name) or args.path.suffix == '.incomplete'
-    torn = [_torn_episode(args.path)] if one else _torn_episodes(args.path)
+    path = args.path
+    one = TORN.fullmatch(path.name) or path.suffix == '.incomplete' or (path / BAG_METADATA_FILE).is_file()
+    torn = _one(path) if one else _of_run(path)
     done = [salvage(path) for path in tqdm(torn, unit='episode', desc='repair', disable=len(torn) < 2)]
     data = {
         'path': str(args.path),
@@ -38,24 +39,41 @@ def run(args: argparse.Namespace) -> Report:
     return Report(data, f'{table(headers, rows)}\n{hint}'.rstrip() if done else 'there is nothing to repair')
 
 
-def _torn_episodes(path: Path) -> list[Path]:
-    """Of a run, locked so that no deployment works on it; those that were salvaged before are left out."""
+def _of_run(path: Path) -> list[Path]:
+    """What is torn in a run, locked so that no deployment works on it; what was salvaged before is left out."""
     from mile_bringup.isolation import lock_run
-    from mile_learner.run_folder import Run
+    from mile_learner.run_folder import Run, set_aside
     from mile_teleop.salvage import target_of
 
     of = Run.open(path)
     lock_run(path)
     of.set_aside_torn_episodes()
+    for bag in of.bags():
+        if _damaged(bag):
+            set_aside(bag)
     return [torn for torn in sorted(path.glob('*/episode_*.torn-*')) if not target_of(torn).exists()]
 
 
-def _torn_episode(path: Path) -> Path:
-    """One torn bag, set aside if it is not yet; the run that it belongs to, if any, is locked."""
+def _one(path: Path) -> list[Path]:
+    """One bag, set aside if it is torn or damaged and is not yet; the run that it belongs to, if any, is locked."""
     from mile_bringup.isolation import lock_run
     from mile_learner.run_folder import RUN_FILE, set_aside
+    from mile_teleop.salvage import TORN
 
     for folder in path.parents:
         if (folder / RUN_FILE).is_file():
             lock_run(folder)
-    return set_aside(path) if path.suffix == '.incomplete' else path
+    if TORN.fullmatch(path.name):
+        return [path]
+    return [set_aside(path)] if path.suffix == '.incomplete' or _damaged(path) else []
+
+
+def _damaged(bag: Path) -> bool:
+    from mile_learner.bags import read_episode
+    from mile_learner.errors import LearnerError
+
+    try:
+        read_episode(bag)
+    except LearnerError:
+        return True
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite, whole
@@ -45,10 +46,13 @@ def run(args: argparse.Namespace) -> Report:
 
     options, of = _options(args.options), Run.open(args.run_dir)
     lock_run(args.run_dir)
-    with tqdm(unit='epoch', desc=args.method) as bar:
+    with ExitStack() as shown:
+        bar: tqdm[Any] | None = None
 
         def show(epoch: int, epochs: int, losses: Mapping[str, float]) -> bool:
-            bar.total = epochs
+            nonlocal bar
+            if bar is None:
+                bar = shown.enter_context(tqdm(total=epochs, unit='epoch', desc=args.method))
             bar.set_postfix({name: f'{value:.3f}' for name, value in losses.items() if 'loss' in name}, refresh=False)
             bar.update(epoch - bar.n)
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -56,6 +57,9 @@ class Deployment(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_operator_name(self.operator_name)
+        if not re.fullmatch(r'[A-Za-z][A-Za-z0-9_]*', self.namespace):
+            msg = f'namespace: got {self.namespace!r}, expected a letter, and then letters, digits and underscores'
+            raise ConfigError(msg)
         if self.fake_hardware and self.arm != 'xs':
             msg = f"fake_hardware: got arm {self.arm!r}, expected 'xs'; only its motors have a fake"
             raise ConfigError(msg)
@@ -161,6 +165,7 @@ def config_file(concern: str, name: str) -> Path:
     path = Path(name).expanduser().absolute() if name.endswith(('.yaml', '.yml')) else config_dir() / f'{concern}_{name}.yaml'
     if not path.is_file():
         names = sorted(file.stem.removeprefix(f'{concern}_') for file in config_dir().glob(f'{concern}_*.yaml'))
-        msg = f'{concern}: got {name!r}, expected {" or ".join(names)}, or the path of a .yaml file'
+        known = f'{" or ".join(names)}, or ' if names else ''
+        msg = f'{concern}: got {name!r}, expected {known}the path of a .yaml file'
         raise UsageError(msg)
     return path

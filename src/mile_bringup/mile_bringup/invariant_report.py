@@ -17,12 +17,12 @@ MOST_SHOWN = 5
 
 
 def report(path: Path) -> Report:
-    """Judge a bag, or every whole episode of a run; exit code 1 if an invariant was violated.
+    """Judge a bag, or every whole one of a run; exit code 1 if an invariant was violated.
 
     Raises:
         LearnerError: no bag and no run, or a bag that cannot be read.
     """
-    bags = list(Run.open(path).episodes().values()) if (path / RUN_FILE).is_file() else [path]
+    bags = Run.open(path).bags() if (path / RUN_FILE).is_file() else [path]
     judged = {str(bag): judge_bag(bag) for bag in bags}
     total = summed([verdict for verdicts in judged.values() for verdict in verdicts])
     violated = any(verdict.violations for verdict in total)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from mile_bringup.cli import VERBS, build_parser, main
+from mile_learner.run_folder import Run
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, sorted(ROOT.glob('src/mile_*'))))}
@@ -42,7 +43,13 @@ def exit_code(arguments: list[str]) -> int:
         (['deploy', '--task', 'task_nan.yaml'], 'workspace_low: got nan, expected a finite number'),
         (['deploy', '--task', 'task_typo.yaml'], "unknown key 'step_sise_m'; did you mean 'step_size_m'?"),
         (['deploy', '--run', '.'], 'exists and is not a run; give a new folder'),
+        (['deploy', '--namespace', 'bad name'], "namespace: got 'bad name', expected a letter, and then letters, digits and underscores"),
+        (['deploy', '--params-file', 'nope.yaml'], "params: got 'nope.yaml', expected the path of a .yaml file"),
         (['train', '.'], 'is not a run folder (no run.yaml)'),
+        (['import', '--from', 'robomimic', 'nope.hdf5', '--run', 'new'], 'nope.hdf5: is not there'),
+        (['inspect', 'run', '--invariants', '--plot', 'p.png'], '--invariants: got --check or --plot with it, expected it alone'),
+        (['inspect', 'run', '--plot', 'p.txt'], '--plot: got p.txt, expected the name of a .png file'),
+        (['eval', 'run'], 'no policy flies yet; clone a first one from demonstrations with `mile train'),
         (['eval', '.', '--episodes', '0'], 'argument --episodes: got 0, expected 1 to 100000'),
         (['policies', '.', 'promote'], 'expected: promote VERSION'),
         (['policies', 'nowhere'], 'is not a run folder (no run.yaml)'),
@@ -64,6 +71,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     task = yaml.safe_load((ROOT / 'config' / 'task_block_insertion.yaml').read_text())
     for name, wrong in (('nan', {'workspace_low': [0.1, float('nan'), 0.1]}), ('typo', {'step_sise_m': 0.005})):
         (tmp_path / f'task_{name}.yaml').write_text(yaml.safe_dump(task | wrong))
+    Run.create(tmp_path / 'run', {'seed': 0, 'task': task})
     (tmp_path / 'something').touch()
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
@@ -73,6 +81,19 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert len(output.err.splitlines()) == 1
     assert output.out == ''
     assert sorted(tmp_path.iterdir()) == before, 'nothing was made'
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'file').touch()
+    assert exit_code(['deploy', '--run', str(tmp_path / 'file' / 'run')]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f'mile deploy: {tmp_path}/file/run/policies: Not a directory; give a path that can be used, on a disk with space'
+
+
+def test_a_run_without_a_policy_that_flies_can_be_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Run.create(tmp_path, {})
+    assert exit_code(['policies', str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == 'there is none yet'
 
 
 def test_a_run_keeps_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,7 @@ def test_demonstrations_become_a_policy_that_is_shown_and_then_deployed(tmp_path
         late = {'observation'}  # what a machine that is busy with something else did not see in time
         assert {finding.kind for finding in check_bag(Path(bag))} <= late
 
+    assert mile('inspect', path)['other_bags'] == [f'demonstrations/episode_{index:03d}' for index in range(3)]
     assert 'clone one from them: mile train' in mile('deploy', '--run', path, code=2)
     assert mile('train', path, '--method', 'behaviour_cloning', '--set', 'epochs=50')['current'] == 'v000'
 

@@ -13,6 +13,7 @@ import pytest
 from mile_msgs.msg import Step
 from rclpy.serialization import serialize_message
 
+from mile_learner.bags import read_metadata
 from mile_learner.run_folder import Run
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.bag_writer import BagWriter
@@ -59,4 +60,27 @@ def test_what_a_kill_left_is_salvaged_under_a_name_of_its_own_when_it_is_named(r
     tear(run, 3)
     assert repair(tear(run, 7, killed=True)) == {'episode_000.salvaged-1': 7}
     assert repair(run.path) == {'episode_000.salvaged-0': 3}
+    assert len(run.salvaged()) == 2
+
+
+def test_a_whole_bag_that_was_damaged_since_is_set_aside_and_salvaged(run: Run) -> None:
+    def record(index: int) -> Path:
+        path = run.episode_path(0, index)
+        writer = BagWriter(path, [STEP], TYPES, CUSTOM)
+        for step in range(9):
+            writer.write(STEP.name, serialize_message(Step(episode_id='e0', index=step)), 1000 + step)
+        return writer.close({**CUSTOM, 'outcome': 'success', 'success': 'true', 'steps': '9'})
+
+    whole, one, other = (record(index) for index in range(3))
+    assert repair(whole) == repair(run.path) == {}
+    for bag in (one, other):
+        file = bag / f'{bag.name}_0.mcap'
+        with file.open('r+b') as handle:
+            handle.truncate(file.stat().st_size * 2 // 3)
+    assert list(repair(one)) == ['episode_001.salvaged-0']
+    assert list(repair(run.path)) == ['episode_002.salvaged-0']
+    assert run.bags() == [whole]
+    metadata = read_metadata(one.with_name('episode_001.salvaged-0'))
+    assert (metadata['outcome'], metadata['success']) == ('aborted', 'false')
+    assert metadata['salvaged'].startswith('it was damaged later')
     assert len(run.salvaged()) == 2

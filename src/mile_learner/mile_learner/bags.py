@@ -94,8 +94,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         LearnerError: no bag, a torn bag, or metadata that is not rosbag2's.
     """
+    information = _information(path)
     try:
-        return decode_metadata(_information(path).get('custom_data') or {})
+        return decode_metadata(information.get('custom_data') or {})
     except (ValueError, TypeError, AttributeError) as error:
         msg = f'{path / METADATA_FILE}: holds custom data that is not text by text ({" ".join(str(error).split())[:120]})'
         raise LearnerError(msg) from error

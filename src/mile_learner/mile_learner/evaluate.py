@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import gymnasium
 
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
+from mile_learner.processes import make_pool
 from mile_learner.rollout import rollout
 
 _worker: tuple[Any, Bundle]
@@ -77,11 +76,11 @@ def evaluate(
         finally:
             environment_here.close()
     environment_here.close()
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_prepare_worker, initargs=(version, environment, module, options)
-    ) as pool:
-        return _collect(pool.map(_succeeds, seeds), progress)
+    with make_pool(workers, _prepare_worker, version, environment, module, options) as pool:
+        try:
+            return _collect(pool.map(_succeeds, seeds), progress)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _collect(results: Iterable[bool], progress: Callable[[int, int], None] | None) -> list[bool]:

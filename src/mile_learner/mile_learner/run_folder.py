@@ -44,17 +44,17 @@ def torn_path(episode: Path) -> Path:
     return episode.with_name(f'{episode.name}.torn-{max(numbers, default=-1) + 1}')
 
 
-def set_aside(incomplete: Path) -> Path:
-    """Rename `<episode>.incomplete`, which no recorder may still be writing, to `<episode>.torn-<n>`, and return that.
+def set_aside(bag: Path) -> Path:
+    """Rename `<episode>.incomplete`, or a bag that is damaged, to `<episode>.torn-<n>`, and return that; nobody may be writing it.
 
     Raises:
         LearnerError: it cannot be renamed.
     """
-    torn = torn_path(incomplete.with_suffix(''))
+    torn = torn_path(bag.with_suffix('') if bag.suffix == '.incomplete' else bag)
     try:
-        return incomplete.rename(torn)
+        return bag.rename(torn)
     except OSError as error:
-        msg = f'{incomplete}: cannot be renamed to {torn.name} ({error.strerror}); make its folder writable'
+        msg = f'{bag}: cannot be renamed to {torn.name} ({error.strerror}); make its folder writable'
         raise LearnerError(msg) from error
 
 
@@ -170,6 +170,11 @@ class Run:
         paths = sorted((self.path / folder).glob(f'episode_*/{BAG_METADATA_FILE}'))
         return {int(path.parent.name.removeprefix('episode_')): path.parent for path in paths if path.parent.name[8:].isdigit()}
 
+    def bags(self) -> list[Path]:
+        """Every whole bag, those of demonstrations and of what was shown, too, in order."""
+        found = self.path.glob(f'*/episode_*/{BAG_METADATA_FILE}')
+        return sorted(path.parent for path in found if re.fullmatch(r'episode_\d+', path.parent.name))
+
     def set_aside_torn_episodes(self) -> list[Path]:
         """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted.
 
@@ -204,6 +209,10 @@ class Run:
         names = [path.name for path in (self.path / 'policies').glob('v*')]
         return f'v{max((int(name[1:]) for name in names if name[1:].isdigit()), default=-1) + 1:03d}'
 
+    def flies(self) -> bool:
+        """Whether a version was promoted."""
+        return (self.path / 'policies' / 'current').is_file()
+
     def current(self) -> str:
         """The version that flies.
 
@@ -211,8 +220,10 @@ class Run:
             LearnerError: none was promoted yet.
         """
         path = self.path / 'policies' / 'current'
-        if not path.is_file():
-            msg = f'{self.path}: no policy flies yet; promote one with `mile policies {self.path} promote VERSION`'
+        if not self.flies():
+            first = f'clone a first one from demonstrations with `mile train {self.path} --method behaviour_cloning`'
+            promote = f'promote one with `mile policies {self.path} promote VERSION`'
+            msg = f'{self.path}: no policy flies yet; {promote if self.versions() else first}'
             raise LearnerError(msg)
         return path.read_text(encoding='utf-8', errors='replace').strip()
 

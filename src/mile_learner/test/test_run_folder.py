@@ -61,6 +61,8 @@ def test_state_is_read_from_what_is_whole(tmp_path: Path, make_bundle: Callable[
     assert run.set_aside_torn_episodes()[0].name == 'episode_001.torn-1'
     add_episode(run.episode_path(0, 1))
     assert list(run.episodes()) == [(0, 0), (0, 1)]
+    add_episode(run.path / 'demonstrations' / 'episode_000')
+    assert run.bags() == [run.path / 'demonstrations' / 'episode_000', *run.episodes().values()]
     assert next_action(run.state(), 1, 2) == Train(0)
     add_version(run, make_bundle(), iteration=None)
     assert next_action(run.state(), 1, 2) == Train(0)

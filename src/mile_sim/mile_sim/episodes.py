@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mile_learner.bundle import Bundle
+from mile_learner.processes import make_pool
 from mile_learner.rollout import Rollout, rollout
 from mile_learner.step import Array
 from mile_learner.task import TaskConfig
@@ -55,8 +54,7 @@ def episode_runner(task: TaskConfig, workers: int) -> Iterator[Run]:
         _open(task)
         yield lambda function, seeds, name: show(map(function, seeds), len(seeds), name)
         return
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open, initargs=(task,)) as pool:
+    with make_pool(workers, _open, task) as pool:
         try:
             yield lambda function, seeds, name: show(pool.map(function, seeds), len(seeds), name)
         finally:

@@ -142,8 +142,11 @@ def salvage(torn: Path) -> Salvaged:
     if not prefix.steps:
         return Salvaged(torn, None, 0, len(prefix.messages), cut, prefix.detail)
     custom = _custom_of(torn) or prefix.custom
-    reason = custom.get('torn') or f'its recorder was killed; {prefix.detail}'
-    custom = {'outcome': 'aborted', 'success': 'false', 'episode_id': prefix.episode_id, **custom}
+    was_whole = 'steps' in custom and 'torn' not in custom
+    reason = custom.get('torn') or f'{"it was damaged later" if was_whole else "its recorder was killed"}; {prefix.detail}'
+    custom = {'episode_id': prefix.episode_id, **custom}
+    if was_whole or 'outcome' not in custom:
+        custom |= {'outcome': 'aborted', 'success': 'false'}  # how the rest of it went says nothing about this part
     custom |= encode_metadata({'salvaged': reason, 'salvaged_from': torn.name, 'steps': prefix.steps})
     shutil.rmtree(target.with_name(target.name + SUFFIX), ignore_errors=True)  # of a repair that was killed
     writer = BagWriter(target, tuple(prefix.topics.values()), prefix.typestore, custom)

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mile_learner.bench.tasks import TASKS, Expert, Task, as_observation, environments, get_task, register_task
-from mile_learner.bench.workers import make_pool
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 from mile_learner.history import HistoryStack, stack_episode
 from mile_learner.methods.base import InterventionData
+from mile_learner.processes import make_pool
 from mile_learner.step import Array
 
 BATCH = 8

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import os
 import re
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from mile_learner.errors import LearnerError
+from mile_learner.processes import make_pool
 
 Job = TypeVar('Job')
 Result = TypeVar('Result')
-
-
-def make_pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes (nothing is forked from this one) that end when this process does."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'), initializer=_begin)
-
-
-def _begin() -> None:
-    """No reaction to Ctrl-C, which is the parent's affair; an end when the parent ends, even by kill -9."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def on_processes(
