@@ -53,6 +53,7 @@ format: setup  ## rewrites the sources in the project's style
 lock: setup  ## resolves requirements/*.in anew; `make lock FLAGS=--upgrade` takes the newest versions
 	cd requirements && $(LOCK) -o lock.txt ros.in runtime.in vision.in export.in dev.in bench.in
 	cd requirements && $(LOCK) -o robot.txt robot.in
+	cd requirements && $(LOCK) -o robot_export.txt --constraints robot.txt robot_export.in
 	cd requirements && $(LOCK) -o bootstrap.txt --constraints lock.txt bootstrap.in
 
 clean:  ## removes the environment and everything built; runs/ stays

@@ -256,10 +256,7 @@ class SessionNode(Node):
     # ------------------------------------------------------------------ what the session watches
 
     def _poll_ready(self) -> None:
-        """Go on once the nodes hear each other, and the arbiter has said what it runs with, and no emergency stop is latched.
-
-        However long a person takes to reset that.
-        """
+        """Go on once the nodes hear each other, the arbiter has told its settings, and a person has reset a latched emergency stop."""
         self._arbiter.ask(time.monotonic())
         if double := readiness.published_twice(self.count_publishers):
             self._finish(1, f'{double}: several nodes publish it; another deployment runs here, stop one')
