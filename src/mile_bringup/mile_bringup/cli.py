@@ -14,7 +14,7 @@ from mile_bringup.cli_common import Report
 from mile_bringup.errors import BringupError, UsageError
 
 VERBS = (
-    *('deploy', 'prepare', 'train', 'eval', 'policies', 'inspect', 'repair', 'calibrate'),
+    *('deploy', 'estop', 'prepare', 'train', 'eval', 'policies', 'inspect', 'repair', 'calibrate'),
     *('export', 'import', 'bench', 'encoder', 'doctor'),
 )
 FAILED, BAD_INPUT = 1, 2

@@ -10,7 +10,9 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from mile_bringup.graph import NodeSpec
 from mile_bringup.processes import enclave
@@ -48,6 +50,16 @@ class Monitor:
         while not (found := names.intersection(self._node.get_node_names_and_namespaces())) and time.monotonic() < deadline:
             self.spin(0.1)
         return sorted(name for name, _ in found)
+
+    def trigger(self, service: str, seconds: float) -> Trigger.Response | None:
+        """What a service of the deployment answered; None if nobody did within this time [s]."""
+        client, deadline = self._node.create_client(Trigger, service), time.monotonic() + seconds
+        answer: Future | None = None
+        while time.monotonic() < deadline and not (answer is not None and answer.done()):
+            if answer is None and client.service_is_ready():
+                answer = client.call_async(Trigger.Request())
+            self.spin(0.1)
+        return answer.result() if answer is not None else None
 
     def _on_status(self, message: String) -> None:
         self.status = json.loads(message.data)

@@ -46,14 +46,19 @@ def enclave(namespace: str, name: str) -> str:
     return f'/{namespace}/{name}'
 
 
+def on_this_host(environment: Mapping[str, str]) -> dict[str, str]:
+    """What keeps ROS on this host, unless the user said otherwise."""
+    humble = {'ROS_LOCALHOST_ONLY': '1'} if environment.get('ROS_DISTRO') == 'humble' else {}
+    defaults = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', **humble}
+    return {name: environment.get(name, value) for name, value in defaults.items()}
+
+
 def node_environment(environment: Mapping[str, str], *, domain: int, log_dir: Path) -> dict[str, str]:
     """The environment of all nodes: on this host alone unless the user said otherwise, in one domain, logs in one place."""
-    defaults = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'OMP_NUM_THREADS': '1'}
-    if environment.get('ROS_DISTRO') == 'humble':
-        defaults['ROS_LOCALHOST_ONLY'] = '1'
     return {
-        **defaults,
+        'OMP_NUM_THREADS': '1',
         **environment,
+        **on_this_host(environment),
         'ROS_DOMAIN_ID': str(domain),
         'ROS_LOG_DIR': str(log_dir / 'ros'),
         'PYTHONUNBUFFERED': '1',
