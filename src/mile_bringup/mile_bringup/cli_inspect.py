@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> Report:
 def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
     from mile_bringup.report import table_rows
     from mile_bringup.summary import episode_summaries, iteration_table
-    from mile_learner.check import check_bags
+    from mile_learner.check import check_run
 
     bags = of.bags()
-    findings = check_bags(bags) if check else None
+    findings = check_run(of) if check else None
     if findings and any(finding.kind == 'unreadable' for finding in findings):
         return _checked({'run': str(of.path)}, '', findings)
     episodes, iterations = episode_summaries(of), iteration_table(of)

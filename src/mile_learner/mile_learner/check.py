@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mile_learner.bags import EpisodeRecord, read_episode
+from mile_learner.bags import EpisodeRecord, content_hash, read_episode
 from mile_learner.errors import LearnerError
 from mile_learner.layout import layout_width
-from mile_learner.run_folder import DEMONSTRATE
+from mile_learner.run_folder import DEMONSTRATE, Run
 from mile_learner.step import Mode, Source, Step
 
 OUTCOMES = ('success', 'failure', 'timeout', 'discarded', 'aborted')
@@ -34,7 +34,7 @@ class Finding:
     """One violation.
 
     Attributes:
-        kind: unreadable, outcome, layout, empty, index, stamp, episode_id, observation, robot_action, human_action, source or
+        kind: unreadable, changed, outcome, layout, empty, index, stamp, episode_id, observation, robot_action, human_action, source or
             executed_action.
         episode: the bag's folder.
         index: the step's index, None where the whole episode is meant.
@@ -45,6 +45,28 @@ class Finding:
     episode: str
     index: int | None
     message: str
+
+
+def check_run(run: Run) -> list[Finding]:
+    """Check every bag of a run, and that those that a version was trained on are what they were then.
+
+    Raises:
+        LearnerError: the manifest of a version is damaged.
+    """
+    trained: dict[str, dict[str, str]] = {}
+    for version, manifest in run.versions().items():
+        for one in manifest.data:
+            trained.setdefault(one['episode'], {}).setdefault(one['sha256'], version)
+    bags = run.bags()
+    findings = check_bags(bags)
+    unreadable = {finding.episode for finding in findings if finding.kind == 'unreadable'}
+    for path in [*bags, *(path for _, path in run.salvaged())]:
+        known = trained.get(path.relative_to(run.path).as_posix(), {})
+        if known and str(path) not in unreadable:
+            now = content_hash(path)
+            changed_since = [version for digest, version in known.items() if digest != now]
+            findings += [Finding('changed', str(path), None, f'is not what {version} was trained on') for version in changed_since]
+    return findings
 
 
 def check_bags(paths: Iterable[Path]) -> list[Finding]:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from mile_learner.bags import content_hash, decode_metadata, encode_metadata, read_episode
-from mile_learner.check import check_bags
+from mile_learner.bundle import Bundle
+from mile_learner.check import check_bags, check_run
 from mile_learner.errors import LearnerError
+from mile_learner.run_folder import Run
 from mile_learner.step import Mode, Source, Step
 
 MakeStep = Callable[..., Step]
@@ -128,3 +130,20 @@ def test_planted_errors_in_the_metadata_are_found(
 
 def test_an_empty_episode_is_found(tmp_path: Path, write_episode: WriteEpisode) -> None:
     assert {finding.kind for finding in check_bags([write_episode(tmp_path / 'e', [])])} == {'empty'}
+
+
+def test_a_bag_that_was_changed_since_a_version_was_trained_on_it_is_found(
+    tmp_path: Path, make_step: MakeStep, write_episode: WriteEpisode, make_bundle: Callable[..., Bundle]
+) -> None:
+    run, bundle = Run.create(tmp_path / 'run', {}), make_bundle()
+    paths = [write_episode(run.episode_path(0, index), [make_step(0), make_step(1)]) for index in range(2)]
+    data = tuple({'episode': path.relative_to(run.path).as_posix(), 'sha256': content_hash(path)} for path in paths)
+    bundle.manifest = dataclasses.replace(bundle.manifest, data=data)
+    bundle.save(run.version_path('v000'))
+    assert check_run(run) == []
+    (file,) = paths[1].glob('*.mcap')
+    whole = file.read_bytes()
+    stored = make_step(1).executed_action.tobytes()
+    assert stored in whole
+    file.write_bytes(whole.replace(stored, bytes(len(stored))))
+    assert ('changed', str(paths[1]), 'is not what v000 was trained on') in [(f.kind, f.episode, f.message) for f in check_run(run)]
