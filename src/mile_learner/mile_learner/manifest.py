@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -73,7 +74,7 @@ class Manifest:
         """Rebuild from JSON.
 
         Raises:
-            LearnerError: keys are missing or unknown, or an architecture is not valid.
+            LearnerError: keys are missing or unknown, or an architecture, c or sigma are not valid.
         """
         content = dict(values)
         try:
@@ -82,7 +83,11 @@ class Manifest:
             content['architecture'] = Architecture.from_mapping(content['architecture'])
             mental = content['mental_architecture']
             content['mental_architecture'] = None if mental is None else Architecture.from_mapping(mental)
-            return cls(**content)
+            manifest = cls(**content)
+            if not (math.isfinite(manifest.c) and 0 < manifest.sigma < math.inf):
+                msg = f'c: got {manifest.c}, sigma: got {manifest.sigma}, expected finite numbers and sigma > 0'
+                raise ConfigError(msg)
+            return manifest
         except (KeyError, TypeError, ConfigError) as error:
             msg = f'{source}: is not a policy manifest ({str(error)[:160]}); it was not written by mile, or by another version of it'
             raise LearnerError(msg) from error

@@ -57,6 +57,11 @@ def test_seeds_that_one_method_lacks_do_not_count_and_it_is_named(out: Path) -> 
     assert make_report(out, only=['mile', 'quick'])['comparisons'][0]['tasks']['door']['seeds'] == [0, 1, 2]
 
 
+def test_without_the_method_that_is_compared_it_says_so(out: Path) -> None:
+    make_report(out, only=['quick', 'slow'])
+    assert '**No pairs**: there is no cell of mile; `--method NAME` compares another (quick, slow).' in (out / 'report.md').read_text()
+
+
 def test_paired_differences_are_drawn_where_they_are_known(out: Path) -> None:
     columns = figures._difference_columns(make_report(out)['comparisons'])
     assert {title: set(found) for title, found in columns.items()} == {

@@ -136,7 +136,7 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path, make_bundle: MakeBundle) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize('damage', ['weights', 'missing', 'manifest', 'key', 'architecture'])
+@pytest.mark.parametrize('damage', ['weights', 'missing', 'manifest', 'key', 'c', 'sigma', 'architecture'])
 def test_damage_is_named_in_one_line(tmp_path: Path, damage: str, make_bundle: MakeBundle) -> None:
     folder = tmp_path / 'v000'
     make_bundle().save(folder)
@@ -151,6 +151,9 @@ def test_damage_is_named_in_one_line(tmp_path: Path, damage: str, make_bundle: M
         (folder / MANIFEST_FILE).write_text('{')
     elif damage == 'key':
         del manifest['task']
+        (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    elif damage in ('c', 'sigma'):
+        manifest[damage] = {'c': math.nan, 'sigma': 0.0}[damage]
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     else:
         manifest['architecture']['hidden'] = [17]

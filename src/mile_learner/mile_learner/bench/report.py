@@ -62,6 +62,8 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     if doubtful := doubtful_references(results):
         told = ', '.join(f'{name} (seeds {", ".join(map(str, seeds))})' for name, seeds in sorted(doubtful.items()))
         lines += [f'**Perhaps not paired** with the methods, as only these or those say what they were prepared from: {told}.', '']
+    if method not in shown:
+        lines += [f'**No pairs**: there is no cell of {method}; `--method NAME` compares another ({", ".join(shown)}).', '']
     for table in tables(results):
         if SUITES[table.suite].prediction:
             entry = prediction_numbers(table)
