@@ -57,4 +57,4 @@ def test_an_e_stop_keeps_the_fingers_where_they_are(
     for moment in (lambda: servos.opening > 0.048, lambda: servos.opening < 0.045 and servos.pwm < 0):
         answer, moved = loaded_until(moment)
         assert (answer.accepted, answer.message) == (False, 'the e-stop is set')
-        assert moved < 0.006, 'the fingers come to rest at once'
+        assert moved < 0.012, 'the fingers come to rest as soon as it is heard, where they had 20 mm to go'
