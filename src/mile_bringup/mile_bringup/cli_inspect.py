@@ -59,7 +59,8 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
         from mile_bringup.plots import progress
 
         progress(iterations, plot)
-    others = [str(bag.relative_to(of.path)) for bag in bags if bag not in of.episodes().values()]
+    deployed = set(of.episodes().values())
+    others = [str(bag.relative_to(of.path)) for bag in bags if bag not in deployed]
     data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes], 'other_bags': others}
     headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy', 'operator')
     text = f'{table(*table_rows(iterations))}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'

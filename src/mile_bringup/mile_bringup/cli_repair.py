@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> Report:
 
 def _of_run(path: Path) -> list[Path]:
     """What is torn in a run, locked so that no deployment works on it; what was salvaged before is left out."""
+    from tqdm import tqdm
+
     from mile_bringup.isolation import lock_run
     from mile_learner.run_folder import Run, set_aside
     from mile_teleop.salvage import target_of
@@ -48,7 +50,7 @@ def _of_run(path: Path) -> list[Path]:
     of = Run.open(path)
     lock_run(path)
     of.set_aside_torn_episodes()
-    for bag in of.bags():
+    for bag in tqdm(of.bags(), unit='bag', desc='reading'):
         if _damaged(bag):
             set_aside(bag)
     return [torn for torn in sorted(path.glob('*/episode_*.torn-*')) if not target_of(torn).exists()]
@@ -69,11 +71,6 @@ def _one(path: Path) -> list[Path]:
 
 
 def _damaged(bag: Path) -> bool:
-    from mile_learner.bags import read_episode
-    from mile_learner.errors import LearnerError
+    from mile_learner.check import check_bag
 
-    try:
-        read_episode(bag)
-    except LearnerError:
-        return True
-    return False
+    return any(finding.kind == 'unreadable' for finding in check_bag(bag))

@@ -135,6 +135,16 @@ def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> N
     assert {'/mile/joy', '/mile/joint_states', '/mile/arm_state', '/mile/event', '/mile/teleop_status'} < set(topics)
 
 
+def record_until_it_hangs(world: World, path: Path) -> float:
+    """Begin an episode, and hang the recorder in it; returns when."""
+    world.open(path, path.name)
+    world.start(path.name)
+    world.until(world.is_heard, 'a pad that both nodes hear')
+    world.run(4)
+    os.kill(world.pid('recorder_node'), signal.SIGSTOP)
+    return time.time()
+
+
 def assert_the_pad_is_recorded(world: World, log: EpisodeLog, begin: float, end: float, at_least: int) -> None:
     """What the pad said between two times is in the bag, or told to be lost: of a reader that hangs DDS drops best-effort messages."""
     pressed, recorded = (sum(begin < stamp < end for stamp in stamps) for stamps in (world.pressed, [state.stamp for state in log.pad]))
@@ -144,12 +154,7 @@ def assert_the_pad_is_recorded(world: World, log: EpisodeLog, begin: float, end:
 
 
 def test_a_recorder_that_hung_completes_the_bag_with_every_command_result_and_the_pad(world: World, tmp_path: Path) -> None:
-    world.open(tmp_path / 'hung', 'hung')
-    world.start('hung')
-    world.until(world.is_heard, 'a pad that both nodes hear')
-    world.run(4)
-    os.kill(world.pid('recorder_node'), signal.SIGSTOP)
-    stopped_at = time.time()
+    stopped_at = record_until_it_hangs(world, tmp_path / 'hung')
     world.until(lambda: len(confirmed(world.all(Step))) >= 30, 'thirty confirmed steps')
     went_on_at = time.time()
     os.kill(world.pid('recorder_node'), signal.SIGCONT)
@@ -164,12 +169,7 @@ def test_a_recorder_that_hung_completes_the_bag_with_every_command_result_and_th
 
 
 def test_a_recorder_that_hung_at_the_end_has_what_the_pad_said_until_then(world: World, tmp_path: Path) -> None:
-    world.open(tmp_path / 'late', 'late')
-    world.start('late')
-    world.until(world.is_heard, 'a pad that both nodes hear')
-    world.run(4)
-    os.kill(world.pid('recorder_node'), signal.SIGSTOP)
-    stopped_at = time.time()
+    stopped_at = record_until_it_hangs(world, tmp_path / 'late')
     for _ in range(12):
         for _ in range(8):
             world.press()

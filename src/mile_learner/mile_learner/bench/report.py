@@ -153,11 +153,8 @@ def left_out_text(left_out: Mapping[int, Sequence[str]]) -> list[str]:
     for seed, methods in left_out.items():
         by_methods.setdefault(', '.join(methods), []).append(str(seed))
     told = '; '.join(f'{", ".join(seeds)} (lacking: {methods})' for methods, seeds in by_methods.items())
-    return (
-        [f'**Seeds left out**, as not every method has them: {told}. `--only` shows some methods with all that they have.', '']
-        if told
-        else []
-    )
+    text = f'**Seeds left out**, as not every method has them: {told}. `--only` shows some methods with all that they have.'
+    return [text, ''] if told else []
 
 
 def against_text(compared: str, against: Report, tasks: Sequence[str]) -> list[str]:

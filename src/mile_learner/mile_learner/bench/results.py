@@ -144,16 +144,20 @@ class Table:
 
     def seeds(self, task: str) -> list[int]:
         """The seeds for which every method of the task is whole: comparisons are paired."""
-        per_method = [{c.seed for c in self.cells_of(task, method)} for method in self.methods if self.cells_of(task, method)]
-        return sorted(set.intersection(*per_method)) if per_method else []
+        by_method = self._seeds_by_method(task).values()
+        return sorted(set.intersection(*by_method)) if by_method else []
 
     def left_out(self, task: str) -> dict[int, list[str]]:
         """The seeds of some method that do not count, with the methods and references that lack them."""
-        seeds = {method: {c.seed for c in self.cells_of(task, method)} for method in self.methods}
-        ran = set[int]().union(*(there for method, there in seeds.items() if method not in REFERENCES))
-        return {
-            seed: [method for method, there in seeds.items() if there and seed not in there] for seed in sorted(ran - {*self.seeds(task)})
-        }
+        by_method = self._seeds_by_method(task)
+        ran = set[int]().union(*(seeds for method, seeds in by_method.items() if method not in REFERENCES))
+        lacking = {seed: [method for method, seeds in by_method.items() if seed not in seeds] for seed in sorted(ran)}
+        return {seed: methods for seed, methods in lacking.items() if methods}
+
+    def _seeds_by_method(self, task: str) -> dict[str, set[int]]:
+        """Of the methods and references that were run on the task."""
+        found = {method: {cell.seed for cell in self.cells_of(task, method)} for method in self.methods}
+        return {method: seeds for method, seeds in found.items() if seeds}
 
     def scores(self, task: str, method: str, iteration: int | None = None, key: str = 'success') -> Scores:
         """One score per common seed; at the last tested iteration by default."""

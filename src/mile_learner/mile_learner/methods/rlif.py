@@ -17,8 +17,8 @@ robot does (beyond which they give the actor no gradient), and entropy is that o
 width for ever, and the policy with it); episodes are collected with the mode, not with draws;
 critics have the policy's layers (two of 256 by default, three in RLPD), and gradients are bounded, as for every method here; and all
 steps of an iteration are there before training begins (the original updates after each), so that an update per logged step is `epochs`
-equal to `batch_size`. The temperature begins at RLPD's 1 and needs some ten thousand updates to come down: after a few thousand the
-policy is still near the largest entropy (metrics `entropy` and `temperature`; the target is −|A|/2). A version keeps critics, targets,
+equal to `batch_size`. The temperature begins at RLPD's 1 and comes down slowly: after a few thousand updates the policy is still
+near the largest entropy (metrics `entropy` and `temperature`; the target is −|A|/2). A version keeps critics, targets,
 temperature and the moments of Adam (`Bundle.learner_state`): trained further it goes on with them, as often as suits the steps that came
 since, drawn from all. New critics learn alone at first, for `critic_head_start` of the time. `stored` says which steps
 are kept: all (the paper's Algorithm 1), or as in its code, which keeps a step when it knows that the next is the robot's or an onset: of
