@@ -29,18 +29,19 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> Report:
     """Ask the arbiter; fails if it is not there, or does not do it."""
     from mile_bringup.errors import BringupError, UsageError
+    from mile_bringup.isolation import named_domain
     from mile_bringup.monitor import Monitor
     from mile_bringup.processes import on_this_host
 
-    named = os.environ.get('ROS_DOMAIN_ID', '')
-    if not named.isdigit():
-        msg = f'ROS_DOMAIN_ID: got {named!r}, expected the number that `mile deploy` printed; ROS_DOMAIN_ID=N mile estop {args.action}'
+    domain = named_domain(os.environ)
+    if domain is None:
+        msg = f'ROS_DOMAIN_ID: is not set, expected the number that `mile deploy` printed; ROS_DOMAIN_ID=N mile estop {args.action}'
         raise UsageError(msg)
     os.environ.update(on_this_host(os.environ))
-    with Monitor(domain=int(named), namespace=args.namespace) as monitor:
+    with Monitor(domain=domain, namespace=args.namespace) as monitor:
         answer = monitor.trigger(SERVICES[args.action], PATIENCE_S)
     if answer is None:
-        msg = f'/{args.namespace}/{SERVICES[args.action]}: nobody answers in ROS domain {named}; does a deployment run there?'
+        msg = f'/{args.namespace}/{SERVICES[args.action]}: nobody answers in ROS domain {domain}; does a deployment run there?'
         raise BringupError(msg)
     if not answer.success:
         raise BringupError(answer.message)

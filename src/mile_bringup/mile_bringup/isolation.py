@@ -23,6 +23,19 @@ class Claim:
     socket: socket.socket
 
 
+def named_domain(environment: Mapping[str, str]) -> int | None:
+    """The ROS domain that the environment names, if it does.
+
+    Raises:
+        UsageError: it names something else.
+    """
+    named = environment.get('ROS_DOMAIN_ID', '')
+    if named and not (named.isdecimal() and int(named) < 233):
+        msg = f'ROS_DOMAIN_ID: got {named!r}, expected 0 to 232; unset it, and `mile deploy` takes a free one'
+        raise UsageError(msg)
+    return int(named) if named else None
+
+
 def claim_domain(environment: Mapping[str, str], namespace: str) -> Claim:
     """Claim the ROS domain that the environment names, or else a free one.
 
@@ -31,20 +44,17 @@ def claim_domain(environment: Mapping[str, str], namespace: str) -> Claim:
     Raises:
         UsageError: the domain named is used by another deployment with the same namespace, or is no number.
     """
-    named = environment.get('ROS_DOMAIN_ID', '')
-    if named and not (named.isdigit() and int(named) < 233):
-        msg = f'ROS_DOMAIN_ID: got {named!r}, expected 0 to 232; unset it, and a free one is taken'
-        raise UsageError(msg)
-    for domain in [int(named)] if named else DOMAINS:
+    named = named_domain(environment)
+    for domain in DOMAINS if named is None else [named]:
         claim = socket.socket(socket.AF_UNIX)
         try:
-            claim.bind(f'\0mile/domain_{domain}/{namespace if named else ""}')
+            claim.bind(f'\0mile/domain_{domain}/{"" if named is None else namespace}')
         except OSError:
             claim.close()
             continue
         return Claim(domain, claim)
     msg = f'another deployment runs in ROS domain {named} with namespace {namespace!r}; unset ROS_DOMAIN_ID, or give another --namespace'
-    raise UsageError(msg if named else 'every ROS domain from 1 to 99 is used by a deployment; stop one')
+    raise UsageError(msg if named is not None else 'every ROS domain from 1 to 99 is used by a deployment; stop one')
 
 
 def lock_run(path: Path) -> int:

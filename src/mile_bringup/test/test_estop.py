@@ -62,4 +62,6 @@ def test_without_a_deployment_or_a_domain_it_says_so() -> None:
     assert (code, line) == (1, f'mile estop: /elsewhere/estop: nobody answers in ROS domain {DOMAIN}; does a deployment run there?')
     code, line = estop('set', domain='')
     assert code == 2
-    assert "ROS_DOMAIN_ID: got '', expected the number that `mile deploy` printed" in line
+    assert 'ROS_DOMAIN_ID: is not set, expected the number that `mile deploy` printed' in line
+    code, line = estop('set', domain='233')
+    assert (code, line) == (2, "mile estop: ROS_DOMAIN_ID: got '233', expected 0 to 232; unset it, and `mile deploy` takes a free one")
