@@ -31,6 +31,7 @@ from mile_learner.manifest import MANIFEST_FILE as MANIFEST_FILE
 from mile_learner.manifest import Manifest as Manifest
 from mile_learner.manifest import now as now
 from mile_learner.manifest import read_manifest as read_manifest
+from mile_learner.manifest import verified
 from mile_learner.mixture import MixturePolicy
 from mile_learner.network import Distribution, Network, Policy
 from mile_learner.policy import GaussianPolicy
@@ -152,21 +153,8 @@ class Bundle:
         mental = None
         if manifest.mental_architecture is not None:
             mental = _load_weights(MENTAL_MODELS, folder, MENTAL_MODEL_FILE, manifest, manifest.mental_architecture)
-        state = _tensors(_verified(folder, LEARNER_STATE_FILE, manifest)) if LEARNER_STATE_FILE in manifest.weights else None
+        state = _tensors(verified(folder, LEARNER_STATE_FILE, manifest)) if LEARNER_STATE_FILE in manifest.weights else None
         return cls(policy, mental, manifest, state)
-
-
-def _verified(folder: Path, name: str, manifest: Manifest) -> Path:
-    """The path of a file of weights, which is what the manifest says."""
-    path = folder / name
-    if not path.is_file():
-        msg = f'{path}: is missing; the policy version is damaged, fall back to its parent ({manifest.parent})'
-        raise LearnerError(msg)
-    digest = sha256_of(path)
-    if digest != manifest.weights.get(name):
-        msg = f'{path}: SHA-256 is {digest[:12]}..., the manifest says {manifest.weights.get(name, "nothing")[:12]}...; not loaded'
-        raise LearnerError(msg)
-    return path
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -183,7 +171,7 @@ def _load_weights(
     if architecture.distribution not in known:
         msg = f'{folder / MANIFEST_FILE}: {name} has distribution {architecture.distribution!r}, expected one of {", ".join(known)}'
         raise LearnerError(msg)
-    path = _verified(folder, name, manifest)
+    path = verified(folder, name, manifest)
     widths = (architecture.input_dim, *architecture.hidden, architecture.action_dim)
     claimed = 4 * sum(inputs * outputs for inputs, outputs in pairwise(widths))
     if claimed > path.stat().st_size:

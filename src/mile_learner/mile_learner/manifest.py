@@ -13,6 +13,7 @@ from typing import Any
 from mile_learner.architecture import Architecture
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
+from mile_learner.files import sha256_of
 from mile_learner.plain_text import load_json
 
 MANIFEST_FILE = 'manifest.json'
@@ -109,3 +110,32 @@ def read_manifest(folder: Path) -> Manifest:
         msg = f'{path}: is not JSON ({error})'
         raise LearnerError(msg) from error
     return Manifest.from_mapping(values, source=str(path))
+
+
+def verified(folder: Path, name: str, manifest: Manifest) -> Path:
+    """The path of a file of weights, which is what the manifest says.
+
+    Raises:
+        LearnerError: it is missing, or was changed after training.
+    """
+    path = folder / name
+    fall_back = f'fall back to its parent ({manifest.parent}): mile policies RUN rollback'
+    if not path.is_file():
+        msg = f'{path}: is missing; the policy version is damaged, {fall_back}'
+        raise LearnerError(msg)
+    digest, wanted = sha256_of(path), manifest.weights.get(name, 'nothing')
+    if digest != wanted:
+        msg = f'{path}: SHA-256 is {digest[:12]}..., the manifest says {wanted[:12]}...; not loaded, {fall_back}'
+        raise LearnerError(msg)
+    return path
+
+
+def verify_weights(folder: Path) -> None:
+    """Whether every file of weights is as it was when the version was made.
+
+    Raises:
+        LearnerError: something is missing, damaged, or was changed after training.
+    """
+    manifest = read_manifest(folder)
+    for name in manifest.weights:
+        verified(folder, name, manifest)
