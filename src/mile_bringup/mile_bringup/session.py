@@ -18,6 +18,7 @@ import numpy as np
 
 from mile_bringup.errors import BringupError
 from mile_learner import run_folder
+from mile_learner.manifest import verify_weights
 from mile_learner.run_folder import Run
 
 MOST_TORN = 3
@@ -143,14 +144,13 @@ def start_seed(run_seed: int, iteration: int, episode: int) -> int:
     return int(np.random.SeedSequence([run_seed, iteration, episode]).generate_state(1)[0])
 
 
-def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain: Callable[[], bool]) -> Generator[Request, Any, None]:
+def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object]) -> Generator[Request, Any, None]:
     """Everything until the run is complete.
 
     Args:
         run: the run's folder.
         plan: what to do.
         conclude: promotes and accounts for versions that were trained but not yet concluded; idempotent.
-        retrain: whether the operator asked for training; asked once after every episode.
 
     Yields:
         Requests; each expects its reply.
@@ -173,6 +173,7 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
             continue
         if plan.mode != run_folder.DEMONSTRATE and flying != run.current():
             flying = run.current()
+            verify_weights(run.version_path(flying))
             layout = yield LoadPolicy(run.version_path(flying))
         attempt += 1
         fault = yield from _episode(run, plan, todo, attempt=attempt, version=flying, layout=layout)
@@ -180,8 +181,6 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object], retrain:
         if torn == MOST_TORN:
             msg = f'{torn} episodes in a row could not be recorded whole, the last because {fault}; see the log of recorder_node'
             raise BringupError(msg)
-        if retrain() and plan.mode == run_folder.DEPLOY and run.state().episodes.get(todo.iteration):
-            yield Train(todo.iteration)
 
 
 def _episode(

@@ -14,7 +14,6 @@ import rclpy
 from mile_msgs.action import Train
 from mile_msgs.msg import Event, Scene, Step, TeleopStatus
 from mile_msgs.srv import CloseBag, LoadPolicy, OpenBag, ResetArm, StartEpisode, StopEpisode
-from rclpy.action import ActionClient
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
@@ -27,6 +26,8 @@ from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
 from mile_bringup.session_config import SessionConfig, bag_metadata
 from mile_bringup.summary import conclude
+from mile_bringup.training_client import TrainingClient
+from mile_learner import run_folder
 from mile_learner.errors import LearnerError
 from mile_learner.run_folder import Run
 from mile_learner.step import Mode
@@ -39,8 +40,8 @@ RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
-LOAD_AGAIN_S, SETTLE_S = 5.0, 3.0
-"""A server that has not found its client yet drops the answer. Loading twice does no harm; to train, time is given to find each other."""
+LOAD_AGAIN_S = 5.0
+"""A server that has not found its client yet drops the answer; loading twice does no harm [s]."""
 
 
 class SessionNode(Node):
@@ -56,8 +57,7 @@ class SessionNode(Node):
         self._lacking = ''
         self._asked = 0.0
         self._start_pressed = False
-        self._retrain = False
-        self._training = False
+        self._ended = False
         self._episode: EpisodeEnd | None = None
         self._steps = 0
         self._waiting_for = ''
@@ -76,7 +76,14 @@ class SessionNode(Node):
             )
         }
         self._arbiter = ArbiterSettings(self)
-        self._trainer = ActionClient(self, Train, 'train')
+        self._trainer = TrainingClient(
+            self,
+            startup_timeout_s=config.startup_timeout_s,
+            silence_s=config.training_silence_s,
+            expect=self._expect,
+            on_feedback=self._on_training,
+            on_end=self._on_training_end,
+        )
         self._status_publisher = self.create_publisher(String, 'session_status', qos.LATCHED)
         self.create_service(Trigger, 'retrain', self._on_retrain)
         self.create_subscription(TeleopStatus, 'teleop_status', self._on_teleop_status, qos.LATCHED)
@@ -88,14 +95,15 @@ class SessionNode(Node):
         self._metadata = bag_metadata(config, self._task, self._run)
         plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata, config.mode, layout)
         self._folder = plan.folder(self._run)
-        self._script = session.session(self._run, plan, conclude=conclude, retrain=self._take_retrain)
+        self._plan = plan
+        self._script = session.session(self._run, plan, conclude=conclude)
         self._poll = lambda: self._advance(None)
 
     # ------------------------------------------------------------------ driving the script
 
     def _advance(self, reply: object) -> None:
         """Hand the reply to the script and carry out its next request."""
-        self._poll, self._deadline, self._training = None, float('inf'), False
+        self._poll, self._deadline = None, float('inf')
         try:
             request = self._script.send(reply)
         except StopIteration:
@@ -117,7 +125,7 @@ class SessionNode(Node):
                 self._report('resetting', episodes_done=len(self._run.recorded(self._folder) if self._folder else self._run.episodes()))
                 self._call(ResetArm, ResetArm.Request(seed=seed))
             case session.AwaitStart():
-                self._start_pressed = not self._config.wait_for_start
+                self._start_pressed, self._ended = not self._config.wait_for_start, self._training_is_due()
                 self._report('waiting for start' if self._config.wait_for_start else 'starting')
                 self._poll = self._poll_start
             case session.OpenBag(path, episode_id, metadata):
@@ -141,9 +149,10 @@ class SessionNode(Node):
             case session.JudgeBag(path):
                 self._judge(path)
             case session.Train(iteration):
-                self._retrain = False
                 self._report('training', iteration=iteration, epoch=0, epochs=0)
-                self._train()
+                goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json=self._config.method_options)
+                self._trainer.begin(goal)
+                self._poll = self._trainer.poll
 
     def _judge(self, path: Path) -> None:
         """Tell the person of every invariant that the episode's bag shows to be violated."""
@@ -167,7 +176,7 @@ class SessionNode(Node):
         elif self._poll is not None:
             self._poll()
 
-    # ------------------------------------------------------------------ services and the training action
+    # ------------------------------------------------------------------ services and what the learner says
 
     def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None, again_s: float = math.inf) -> None:
         """Call a service, again while it is missing or refuses, and after `again_s` [s] without an answer, each until its timeout."""
@@ -209,49 +218,14 @@ class SessionNode(Node):
         """Fail with `message` unless something happens before `deadline` (monotonic) [s]."""
         self._deadline, self._waiting_for = deadline, message
 
-    def _train(self) -> None:
-        give_up, settled_at = time.monotonic() + self._config.startup_timeout_s, math.inf
-
-        def attempt() -> None:
-            nonlocal settled_at
-            self._expect(give_up, 'train: nobody offers this action; see the log of learner_node')
-            if self._trainer.server_is_ready():
-                settled_at = min(settled_at, time.monotonic() + SETTLE_S)
-            if time.monotonic() >= settled_at:
-                self._poll, self._training = None, True
-                self._expect_learner()
-                goal = Train.Goal(run_dir=str(self._run.path), method=self._config.method, config_json=self._config.method_options)
-                self._trainer.send_goal_async(goal, feedback_callback=self._on_training).add_done_callback(on_goal)
-
-        def on_goal(future: Future) -> None:
-            handle = future.result()
-            if not handle.accepted:
-                self._finish(1, 'train: refused; see the log of learner_node')
-                return
-            handle.get_result_async().add_done_callback(on_result)
-
-        def on_result(future: Future) -> None:
-            result = future.result().result
-            if result.success:
-                self.get_logger().info(f'trained {result.version}')
-                for warning in json.loads(result.metrics_json or '{}').get('warnings', []):
-                    self.get_logger().warning(f'{result.version}: {warning}')
-                self._advance(None)
-            else:
-                self._finish(1, f'train: {result.message}')
-
-        self._poll = attempt
-
-    def _expect_learner(self) -> None:
-        silence_s = self._config.training_silence_s
-        self._expect(time.monotonic() + silence_s, f'train: the learner said nothing for {silence_s:g} s; see the log of learner_node')
-
-    def _on_training(self, message: Any) -> None:
-        if not self._training:
-            return
-        feedback = message.feedback
-        self._expect_learner()
+    def _on_training(self, feedback: Train.Feedback) -> None:
         self._report('training', detail=feedback.phase, epoch=feedback.epoch, epochs=feedback.epochs, losses=feedback.losses_json)
+
+    def _on_training_end(self, failure: str) -> None:
+        if failure:
+            self._finish(1, failure)
+        else:
+            self._advance(None)
 
     # ------------------------------------------------------------------ what the session watches
 
@@ -276,8 +250,8 @@ class SessionNode(Node):
             self._advance(None)
 
     def _poll_start(self) -> None:
-        if self._mode is not Mode.ESTOP and (self._start_pressed or self._retrain):
-            self._advance(not self._retrain)
+        if self._mode is not Mode.ESTOP and (self._start_pressed or self._ended):
+            self._advance(not self._ended)
 
     def _expect_step(self) -> None:
         self._expect(time.monotonic() + STEP_TIMEOUT_S, f'step: nothing for {STEP_TIMEOUT_S:.0f} s; see the log of teleop_node')
@@ -312,7 +286,7 @@ class SessionNode(Node):
         if event.type == Event.BUTTON_START:
             self._start_pressed = self._start_pressed or self._mode is not Mode.ESTOP
         elif event.type == Event.BUTTON_RETRAIN:
-            self._retrain = True
+            self.get_logger().info(f'retrain: {self._end_iteration()[1]}')
         elif event.type == Event.RECORDING_FAILED:
             # nothing may be executed that is not recorded: with this node the deployment ends, and the arm holds
             self._finish(1, f'{event.detail}; free the disk, then resume')
@@ -321,13 +295,23 @@ class SessionNode(Node):
             self._episode.on_event(event.type)
 
     def _on_retrain(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._retrain = True
-        response.success, response.message = True, 'training begins when no episode runs, if this iteration has a whole one'
+        response.success, response.message = self._end_iteration()
         return response
 
-    def _take_retrain(self) -> bool:
-        wanted, self._retrain = self._retrain, False
-        return wanted
+    def _end_iteration(self) -> tuple[bool, str]:
+        """End the iteration that goes on, so that training follows: whether it will, and what to tell."""
+        try:
+            todo = self._plan.next_action(self._run)
+            if self._folder or not isinstance(todo, run_folder.Episode):
+                return False, 'no iteration goes on'
+            self._run.end_iteration(todo.iteration)
+            self._ended = self._training_is_due()
+        except LearnerError as error:
+            return False, str(error)
+        return True, 'training begins when no episode runs, and this iteration has a whole one'
+
+    def _training_is_due(self) -> bool:
+        return isinstance(self._plan.next_action(self._run), run_folder.Train)
 
     def _report(self, phase: str, detail: str = '', **values: object) -> None:
         """Publish the latched status that `mile deploy` and dashboards show."""

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from mile_bringup import session as s
 from mile_bringup.errors import BringupError
-from mile_learner.bundle import Manifest
-from mile_learner.policy import Architecture
-from mile_learner.run_folder import Run
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.errors import LearnerError
+from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.run_folder import Episode, Run
 
 PLAN = s.Plan(iterations=2, episodes=2, seed=7, metadata={'task': 'block_insertion'})
 
@@ -90,7 +91,7 @@ def conclude(run: Run) -> None:
 
 def drive(world: World, requests: int | None, plan: s.Plan = PLAN) -> bool:
     """Answer up to `requests` requests; whether the session finished."""
-    script = s.session(world.run, plan, conclude=conclude, retrain=lambda: False)
+    script = s.session(world.run, plan, conclude=conclude)
     reply: object = None
     answered = 0
     while requests is None or answered < requests:
@@ -166,22 +167,45 @@ def test_a_rollback_is_flown_until_the_next_training() -> None:
         assert world.log[-1] == ('train', 'v002')
 
 
-def test_training_on_demand_ends_the_iteration_early() -> None:
+@given(cuts=st.lists(st.integers(0, 12), max_size=5), asked_after=st.integers(0, 12))
+@settings(max_examples=30, deadline=None)
+def test_training_on_demand_ends_the_iteration_early_whatever_the_session_is_cut_at(cuts: list[int], asked_after: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = new_run(folder)
+        log = []
         world = World(run, iter(['success'] * 100))
-        asked = iter([True])
-        script = s.session(run, PLAN, conclude=conclude, retrain=lambda: next(asked, False))
-        reply: object = None
-        kinds = []
-        while True:
-            try:
-                request = script.send(reply)
-            except StopIteration:
-                break
-            reply = world.answer(request)
-            kinds.append(type(request).__name__)
-        assert [name for name, _ in world.log] == ['episode_000', 'train', 'episode_000', 'episode_001', 'train']
+        drive(world, asked_after)
+        log += world.log
+        todo = PLAN.next_action(run)
+        if isinstance(todo, Episode):
+            run.end_iteration(todo.iteration)
+        episodes_before = len(run.episodes())
+        for cut in [*cuts, None]:
+            world = World(run, iter(['success'] * 100))
+            drive(world, cut)
+            log += world.log
+        names = [name for name, _ in log]
+        if isinstance(todo, Episode):
+            assert len(run.recorded(f'iter_{todo.iteration:02d}')) == max(todo.index, 1), 'one episode is enough, and at least one it takes'
+            done = names[episodes_before + todo.iteration :]
+            assert done[0] == 'train' if todo.index else done[:2] == ['episode_000', 'train']
+        assert names.count('train') == PLAN.iterations
+
+
+def test_a_policy_that_was_changed_after_training_is_refused_before_anything_flies() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / 'run', {})
+        architecture = Architecture(input_dim=1, action_dim=4, hidden=(4,))
+        manifest = Manifest('', 'block_insertion', ('x',), 1, architecture, None, 1.0, 1.0, 'test')
+        Bundle(GaussianPolicy(architecture), None, manifest).save(run.version_path('v000'))
+        run.promote('v000')
+        weights = run.version_path('v000') / 'policy.safetensors'
+        content = weights.read_bytes()
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        world = World(run, iter(['success'] * 100))
+        with pytest.raises(LearnerError, match=r'policy\.safetensors: SHA-256 is .*: mile policies RUN rollback'):
+            drive(world, None)
+        assert world.flying == ''
 
 
 class LossyWorld(World):

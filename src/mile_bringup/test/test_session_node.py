@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from rclpy.action import ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from mile_bringup import session
 from mile_bringup import session_node as module
@@ -135,44 +137,10 @@ def test_an_answer_that_was_lost_is_asked_for_again(run: Run) -> None:
     assert asked == [str(run.version_path('v000'))] * 2
 
 
-class FakeTrainer:
-    """A learner that is there, and answers with `result`, or never."""
-
-    def __init__(self, result: Train.Result | None = None) -> None:
-        self.goals: list[Train.Goal] = []
-        self._result = result
-
-    def server_is_ready(self) -> bool:
-        return True
-
-    def send_goal_async(self, goal: Train.Goal, **_: object) -> Future:
-        self.goals.append(goal)
-        return Future() if self._result is None else done(SimpleNamespace(accepted=True, get_result_async=self._finished))
-
-    def _finished(self) -> Future:
-        return done(SimpleNamespace(result=self._result))
-
-
 def done(value: object) -> Future:
     future = Future()
     future.set_result(value)
     return future
-
-
-def test_a_learner_that_just_appeared_is_given_time_to_find_the_session(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(now=100.0)
-    rclpy.init(args=['--ros-args', '--params-file', str(parameter_file(run))], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
-    node, learner = SessionNode(), FakeTrainer()
-    monkeypatch.setattr(node, '_trainer', learner)
-    monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: clock.now))
-    asked = []
-    node._train()
-    for clock.now in (100.0, 102.9, 103.1):
-        node._on_timer()
-        asked.append(len(learner.goals))
-    node.destroy_node()
-    rclpy.shutdown()
-    assert asked == [0, 0, 1]
 
 
 def test_an_emergency_stop_between_episodes_waits_for_the_person_however_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,24 +181,29 @@ def test_an_emergency_stop_between_episodes_waits_for_the_person_however_long(ru
     rclpy.try_shutdown()
 
 
-def test_what_the_guards_say_of_a_training_is_logged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = json.dumps({'steps': 30, 'warnings': ['floor: c is too small', 'saturation: sigma is too small']})
-    rclpy.init(args=['--ros-args', '--params-file', str(parameter_file(run))], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
-    node, said = SessionNode(), []
-    logger = SimpleNamespace(info=lambda text: said.append(('info', text)), warning=lambda text: said.append(('warning', text)))
-    monkeypatch.setattr(node, '_trainer', FakeTrainer(Train.Result(success=True, version='v001', metrics_json=metrics)))
-    monkeypatch.setattr(node, 'get_logger', lambda: logger)
-    monkeypatch.setattr(node, '_advance', lambda _: None)
-    monkeypatch.setattr(module, 'SETTLE_S', 0.0)
-    node._train()
+def test_whoever_asks_for_training_is_told_what_will_come_of_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rclpy.init(args=['--ros-args', '--params-file', str(parameter_file(run, episodes=3))], domain_id=int(ENVIRONMENT['ROS_DOMAIN_ID']))
+    node, advanced = SessionNode(), []
+    monkeypatch.setattr(node, '_advance', advanced.append)
+    ask = partial(node._on_retrain, Trigger.Request())
+    node._on_teleop_status(TeleopStatus(mode=Mode.AUTONOMOUS))
+    node._config = replace(node._config, wait_for_start=True)
+    node._perform(session.AwaitStart())
+    first = ask(Trigger.Response())
     node._on_timer()
+    assert first.success
+    assert advanced == [], 'there is no episode yet to train on'
+    episode = run.episode_path(0, 0)
+    episode.mkdir(parents=True)
+    (episode / 'metadata.yaml').touch()
+    node._perform(session.AwaitStart())
+    node._on_timer()
+    save_version(run, 0)
+    last = ask(Trigger.Response())
     node.destroy_node()
     rclpy.shutdown()
-    assert said == [
-        ('info', 'trained v001'),
-        ('warning', 'v001: floor: c is too small'),
-        ('warning', 'v001: saturation: sigma is too small'),
-    ]
+    assert advanced == [False], 'no start: training comes first'
+    assert (last.success, last.message) == (False, 'no iteration goes on')
 
 
 def test_a_learner_that_hangs_ends_the_session(run: Run) -> None:

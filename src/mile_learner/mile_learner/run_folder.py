@@ -1,6 +1,7 @@
 """A run on disk: episodes, policy versions, which version flies, metrics; and what has to happen next.
 
     run.yaml  iter_00/episode_000/  policies/v000/  policies/current  metrics.jsonl
+    iter_00/ended                   it has as many episodes as it is to have: training was asked for
     demonstrations/episode_000/     by the human alone; what the first policy is cloned from
     shown_v000/episode_000/         by policy v000 alone, for the operator to see what it does
 
@@ -27,6 +28,7 @@ from mile_learner.plain_text import load_json
 RUN_FILE = 'run.yaml'
 METRICS_FILE = 'metrics.jsonl'
 BAG_METADATA_FILE = 'metadata.yaml'
+ENDED_FILE = 'ended'
 DEPLOY, DEMONSTRATE, SHOW = 'deploy', 'demonstrate', 'show'
 """What episodes are recorded for, `mode` in a bag's metadata; one without is of a deployment."""
 DEMONSTRATIONS = 'demonstrations'
@@ -85,10 +87,12 @@ class RunState:
     Attributes:
         episodes: per iteration, the indices of whole episodes.
         trained: iterations after which a policy version was made.
+        ended: iterations that were ended early; training follows as soon as there is an episode to train on.
     """
 
     episodes: Mapping[int, frozenset[int]]
     trained: frozenset[int]
+    ended: frozenset[int] = frozenset()
 
 
 def shown_folder(version: str) -> str:
@@ -102,6 +106,8 @@ def next_action(state: RunState, iterations: int, episodes_per_iteration: int) -
         if iteration in state.trained:
             continue
         whole = state.episodes.get(iteration, frozenset())
+        if whole and iteration in state.ended:
+            return Train(iteration)
         for index in range(episodes_per_iteration):
             if index not in whole:
                 return Episode(iteration, index)
@@ -146,6 +152,20 @@ class Run:
     def episode_path(self, iteration: int, index: int) -> Path:
         """Where an episode's finished bag belongs."""
         return self.path / f'iter_{iteration:02d}' / f'episode_{index:03d}'
+
+    def end_iteration(self, iteration: int) -> None:
+        """Let training follow on the episodes that `iteration` has; durable on return.
+
+        Raises:
+            LearnerError: that cannot be written.
+        """
+        path = self.path / f'iter_{iteration:02d}' / ENDED_FILE
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, b'')
+        except OSError as error:
+            msg = f'{path}: cannot be written ({error.strerror}); free the disk, then ask again'
+            raise LearnerError(msg) from error
 
     def episodes(self) -> dict[tuple[int, int], Path]:
         """Every whole episode by (iteration, index), in order."""
@@ -272,10 +292,12 @@ class Run:
         episodes: dict[int, set[int]] = {}
         for iteration, index in self.episodes():
             episodes.setdefault(iteration, set()).add(index)
+        ended = (path.parent.name.removeprefix('iter_') for path in self.path.glob(f'iter_*/{ENDED_FILE}'))
         trained = (manifest.iteration for manifest in self.versions().values())
         return RunState(
             episodes={iteration: frozenset(indices) for iteration, indices in episodes.items()},
             trained=frozenset(iteration for iteration in trained if iteration is not None),
+            ended=frozenset(int(number) for number in ended if number.isdecimal()),
         )
 
 
