@@ -62,7 +62,7 @@ class HostileWorld:
         self.ticks: list[PublishTick] = []
         self.commands: dict[int, PublishCommand] = {}
         self.steps = 0
-        self.stopped = self.span_open = self.thumb_down = False
+        self.stopped = self.span_open = self.thumb_down = self.must_press = False
         self.pad_seen = self.pad_changed = self.arm_seen = self.recorder_seen = self.answered = -INF
         self.pad_valid = False
         self.pad_state: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
@@ -141,6 +141,7 @@ class HostileWorld:
             self.clock.now += self.random.choice((0.3, 0.6, 1.5, 3.0))
         elif strike == 10:
             self.arm_seen = self.clock.now
+            self.must_press |= bool(self.running)
             self.judge(self.arbiter.on_arm_state(ready=False, fault='motor 3 overheated', commanded_opening_m=NAN))
         elif strike == 11:
             self.stop_or_reset()
@@ -186,6 +187,8 @@ class HostileWorld:
             self.pad_seen, self.pad_valid, self.pad_stamp = self.clock.now, sound, wall
             if sound and Button.TAKEOVER not in self.pad_held:
                 self.thumb_down = False
+            elif sound and not self.stopped:
+                self.must_press = False
         before = self.span_open
         effects = self.arbiter.on_joy(wall, axes, buttons)
         self.judge(effects)
@@ -251,6 +254,7 @@ class HostileWorld:
             assert not self.span_open, 'I9: the episode ends with an open takeover'
         elif kind in ('estop', 'estop_reset'):
             self.stopped = kind == 'estop'
+            self.must_press |= self.stopped
         self.checked['I9'] += 1
 
     def judge_command(self, command: PublishCommand) -> None:
@@ -274,6 +278,7 @@ class HostileWorld:
         if command.source is Source.POLICY:
             assert not self.span_open, 'I1: the policy commands during a takeover'
             assert not self.thumb_down, 'I1: the policy commands though the thumb is down'
+            assert not self.must_press, 'I7: the policy commands after an e-stop or a fault of the arm, and nobody pressed takeover'
             assert now - self.answered <= config.policy_timeout_s, 'I5: policy'
         self.checked.update(('I1', 'I4'))
         self.execute(command)

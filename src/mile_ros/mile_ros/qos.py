@@ -6,7 +6,7 @@ SENSOR = QoSProfile(depth=5, history=HistoryPolicy.KEEP_LAST, reliability=Reliab
 """Only the newest matters: joint states, arm state, scene, joy."""
 
 SENSOR_RECORD = QoSProfile(depth=1000, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""The same for a recorder: what comes while it opens a bag waits, in place of all but the newest five."""
+"""The same for who must see each: what comes while a recorder opens a bag, or a pad's e-stop while the arbiter is busy, waits."""
 
 COMMAND = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 """An older command must never be executed after a newer one: commands, joint targets."""

@@ -7,7 +7,7 @@ No I/O: each input returns the effects that the node is to carry out, in order. 
 * A takeover acts on the pad message itself: it begins a new tick, with the human command in it. (Unless the running tick is a human
   one already: so a trembling thumb cannot drive the arm at more than twice the control rate.)
 * A source that is silent, broken or stuck is not obeyed: the arm holds, and the status says why. So it does without a recorder.
-* After a pad was lost during a takeover, and after an e-stop, it takes a press of the takeover button before anything moves again.
+* After a takeover's pad was lost, an e-stop, or an arm's fault in which it may have moved, it takes a press before anything moves again.
 * Every tick becomes exactly one Step, in order, without gaps; every command belongs to the Step of its tick. An answer that comes when
   its tick is over is recorded in its Step, and not obeyed.
 
@@ -25,15 +25,14 @@ from mile_learner.step import Mode
 from mile_teleop.arbiter_config import ArbiterConfig
 from mile_teleop.effects import Action, Effect, PublishCommand, PublishEvent, PublishStatus, PublishStep, PublishTick, RestartClock
 from mile_teleop.errors import RefusedError
+from mile_teleop.gripper import GripperAction
 from mile_teleop.inputs import Confirmation, PolicyAnswer
 from mile_teleop.ledger import Ledger
 from mile_teleop.modes import SOURCE, TRANSITIONS
 from mile_teleop.open_step import OpenStep
-from mile_teleop.pad import Button, PadMapping
-from mile_teleop.takeover import HAND_BACK, Takeover
+from mile_teleop.pad import EPISODE_BUTTONS, PadMapping
+from mile_teleop.takeover import AFTER_ARM_FAULT, AFTER_ESTOP, HAND_BACK, Takeover
 from mile_teleop.vitals import Vitals
-
-EPISODE_BUTTONS = (Button.START, Button.SUCCESS, Button.FAILURE, Button.DISCARD, Button.RETRAIN)
 
 
 class Arbiter:
@@ -61,8 +60,7 @@ class Arbiter:
         speed: float = 1.0,
     ) -> None:
         self._clock = clock
-        self._gripper_per_tick = config.gripper_speed / rate_hz
-        self._gripper_range_m = (gripper_closed_m, gripper_open_m)
+        self._gripper = GripperAction(config.gripper_speed / rate_hz, gripper_closed_m, gripper_open_m)
         self._vitals = Vitals(config, mapping)
         self._takeover = Takeover(config.takeover, config.hand_back_grace_s / speed)
         self._effects: list[Effect] = []
@@ -79,7 +77,6 @@ class Arbiter:
         self._stopped = ''
         self._arm_refusal = ''
         self._policy_version = ''
-        self._gripper = -1.0
 
     @property
     def mode(self) -> Mode:
@@ -133,11 +130,10 @@ class Arbiter:
 
     def tick(self, late_ms: float = 0.0) -> list[Effect]:
         """The control clock is due, and was so `late_ms` ago."""
+        self._decide(self._clock.monotonic(), begin_tick=bool(self._episode_id))
         if self._episode_id:
-            self._decide(self._clock.monotonic(), begin_tick=True)
             self._begin_tick(late_ms)
         else:
-            self._decide(self._clock.monotonic())
             if self._vitals.policy_unheard:
                 self._effects.append(PublishTick(self._stamp(), '', 0))
             self._record(self._stamp())
@@ -181,6 +177,7 @@ class Arbiter:
 
     def on_confirmation(self, result: Confirmation) -> list[Effect]:
         """What the safety gate made of a command."""
+        self._doubt_arm(result.episode_id, obeys=result.accepted, opening_m=result.sent_target[3])
         self._decide(self._clock.monotonic())
         step = self._ledger.confirmed_by(result)
         if step is not None:
@@ -198,6 +195,7 @@ class Arbiter:
         """A sign of life of the arm."""
         now = self._clock.monotonic()
         self._vitals.arm_lives(now, ready=ready, fault=fault)
+        self._doubt_arm(self._episode_id, obeys=ready, opening_m=commanded_opening_m)
         self._follow_gripper(commanded_opening_m)
         self._decide(now)
         return self._flush()
@@ -282,7 +280,7 @@ class Arbiter:
         if self._stopped:
             return
         self._stopped = cause or 'no cause was given'
-        self._takeover.stop()
+        self._takeover.await_press(AFTER_ESTOP)
         self._event('estop', cause)
         self._decide(now)
         if self._episode_id:
@@ -293,14 +291,14 @@ class Arbiter:
         self._index += self._step is not None
         human = self._mode is Mode.HUMAN
         if human:
-            self._gripper = min(max(self._gripper + self._vitals.pad.input.gripper * self._gripper_per_tick, -1.0), 1.0)
+            self._gripper.drive(self._vitals.pad.input.gripper)
         self._step = step = OpenStep(
             stamp=self._stamp(),
             episode_id=self._episode_id,
             index=self._index,
             late_ms=late_ms,
-            human_action=(*self._vitals.pad.input.motion, self._gripper) if human else None,
-            hold_action=(0.0, 0.0, 0.0, self._gripper),
+            human_action=(*self._vitals.pad.input.motion, self._gripper.value) if human else None,
+            hold_action=(0.0, 0.0, 0.0, self._gripper.value),
         )
         self._ledger.add(step)
         if step.human_action is not None:
@@ -322,10 +320,13 @@ class Arbiter:
         self._effects += [PublishStep(step.to_step()) for step in self._ledger.due(now)]
 
     def _follow_gripper(self, opening_m: float) -> None:
-        """The gripper stays where the arm was last sent [m], but for what the person does with it in a takeover."""
-        closed, opened = self._gripper_range_m
-        if self._mode is not Mode.HUMAN and math.isfinite(opening_m):
-            self._gripper = min(max(2.0 * (opening_m - closed) / (opened - closed) - 1.0, -1.0), 1.0)
+        if self._mode is not Mode.HUMAN:
+            self._gripper.follow(opening_m)
+
+    def _doubt_arm(self, episode_id: str, *, obeys: bool, opening_m: float) -> None:
+        """An arm that does not obey, and does not know where it was sent, had no torque, or does not follow."""
+        if self._episode_id and episode_id == self._episode_id and not obeys and not math.isfinite(opening_m):
+            self._takeover.await_press(AFTER_ARM_FAULT)
 
     def _stamp(self) -> float:
         """Now, since the epoch; within an episode it does not follow jumps of the wall clock."""
@@ -337,9 +338,8 @@ class Arbiter:
     def _flush(self) -> list[Effect]:
         """What is to be done: commands, ticks and steps first, then events, then the status if it changed."""
         effects, self._effects = self._effects, []
-        if self._events:
-            effects += [PublishEvent(self._stamp(), kind, episode, self._index, detail) for kind, episode, detail in self._events]
-            self._events = []
+        events, self._events = self._events, []
+        effects += [PublishEvent(self._stamp(), kind, episode, self._index, detail) for kind, episode, detail in events]
         status = (self._mode, self._reason, self._episode_id, self._policy_version)
         if status != self._status:
             self._status = status

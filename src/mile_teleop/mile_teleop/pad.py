@@ -29,6 +29,9 @@ class Button(str, Enum):
     ESTOP = 'estop'
 
 
+EPISODE_BUTTONS = (Button.START, Button.SUCCESS, Button.FAILURE, Button.DISCARD, Button.RETRAIN)
+
+
 @dataclass(frozen=True)
 class PadConfig(Config):
     """One pad, read from config/pad_<name>.yaml. Indices are those of sensor_msgs/Joy."""

@@ -12,6 +12,7 @@ TOGGLE_STYLE = 'toggle'
 HAND_BACK = 'hand-back'
 AFTER_LOST_PAD = 'the pad was lost during a takeover; press takeover to go on'
 AFTER_ESTOP = 'the e-stop was set; press takeover to go on'
+AFTER_ARM_FAULT = 'the arm had a fault, and may have moved; press takeover to go on'
 
 
 class Takeover:
@@ -29,7 +30,7 @@ class Takeover:
         self._toggle = style == TOGGLE_STYLE
         self._grace_s = grace_s
         self._grace_until = -math.inf
-        self._awaits_press = False
+        self._awaits_press = ''
         self.engaged = False
         self.active = False
 
@@ -43,7 +44,7 @@ class Takeover:
         pressed = self.engaged and not before
         handed_back = before and not self.engaged and self.active
         if pressed:
-            self._awaits_press = False
+            self._awaits_press = ''
         if handed_back:
             self.active = False
             self._grace_until = now + self._grace_s
@@ -53,24 +54,24 @@ class Takeover:
         """The pad cannot be obeyed any more."""
         self.engaged = False
 
-    def stop(self) -> None:
-        """The e-stop was set."""
+    def await_press(self, reason: str) -> None:
+        """Nothing may move, in this episode or the next, until the person presses the button anew."""
         self.engaged = False
-        self._awaits_press = True
+        self._awaits_press = reason
 
     def begin(self) -> None:
         """An episode begins: a button that is held since before is the person's; of a toggle nobody knows any more which way it is."""
         self.engaged = self.engaged and not self._toggle
 
     def end(self) -> None:
-        """The episode is over; the next one takes a new press."""
-        self.engaged = self.active = self._awaits_press = False
+        """The episode is over; the person drives in the next one after a new press only."""
+        self.engaged = self.active = False
         self._grace_until = -math.inf
 
     def objection(self, now: float) -> str:
         """Why the policy must not drive yet though the button is not engaged; empty if it may."""
         if self._awaits_press:
-            return AFTER_ESTOP
+            return self._awaits_press
         if self.active:
             return AFTER_LOST_PAD
         return HAND_BACK if now < self._grace_until else ''

@@ -22,7 +22,7 @@ from mile_learner.step import Source
 from mile_learner.task import TaskConfig
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
-from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, TURN
+from mile_ros.qos import COMMAND, LATCHED, RECORD, SENSOR, SENSOR_RECORD, TURN
 from mile_ros.stamps import to_seconds, to_stamp
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
@@ -73,7 +73,8 @@ class TeleopNode(Node):
         self._steps = self.create_publisher(Step, 'step', RECORD)
         self._events = self.create_publisher(Event, 'event', RECORD)
         self._statuses = self.create_publisher(TeleopStatus, 'teleop_status', LATCHED)
-        self.create_subscription(Joy, 'joy', self._on_joy, SENSOR)
+        # a tap on the e-stop must not be overwritten while this node is busy; other buttons of old messages are not obeyed
+        self.create_subscription(Joy, 'joy', self._on_joy, SENSOR_RECORD)
         self.create_subscription(PolicyOutput, 'policy_output', self._on_policy_output, TURN)
         self.create_subscription(CommandResult, 'command_result', self._on_command_result, RECORD)
         self.create_subscription(ArmState, 'arm_state', self._on_arm_state, SENSOR)

@@ -31,7 +31,7 @@ class Judge(RuleBasedStateMachine):
         self.ticks: list[PublishTick] = []
         self.commands: dict[int, PublishCommand] = {}
         self.steps: list[Step] = []
-        self.stopped = self.span_open = self.human_has_it = False
+        self.stopped = self.span_open = self.human_has_it = self.must_press = False
         self.held = False
         """Since the last command somebody else than the person was in charge: then the gripper follows what the arm reports."""
         self.answered_index = -1
@@ -101,6 +101,7 @@ class Judge(RuleBasedStateMachine):
         if command.source is Source.POLICY:
             assert not self.span_open, 'I1: by the record'
             assert not self.human_has_it, 'I1: by the thumb'
+            assert not self.must_press, 'I7: after an e-stop or a fault of the arm it takes a press'
             assert now - self.answered <= 0.5, 'I5: policy'
 
     def judge_step(self, step: Step) -> None:
@@ -130,7 +131,7 @@ class Judge(RuleBasedStateMachine):
         elif event.type == 'episode_stopped':
             assert not self.span_open, 'I9'
         elif event.type == 'estop':
-            self.stopped = True
+            self.stopped = self.must_press = True
         elif event.type == 'estop_reset':
             self.stopped = False
 

@@ -169,27 +169,6 @@ def test_a_wall_clock_set_back_does_not_lose_the_pad() -> None:
     assert rig.mode() is Mode.HUMAN
 
 
-def test_the_estop_latches_until_an_explicit_reset_and_then_awaits_a_press() -> None:
-    rig = Rig(hand_back_grace_s=0.3)
-    rig.live()
-    effects = rig.pad(Button.ESTOP)
-    assert sources(effects) == [Source.HOLD]
-    for _ in range(5):
-        rig.cycle(T)
-        assert rig.mode() is Mode.ESTOP
-    rig.cycle()
-    rig.keep(rig.arbiter.reset_estop())
-    for _ in range(10):
-        rig.cycle()
-    assert rig.status.reason == 'the e-stop was set; press takeover to go on'
-    assert set(sources(rig.effects[-40:])) == {Source.HOLD}
-    rig.pad(T)
-    rig.pad()
-    for _ in range(5):
-        rig.cycle()
-    assert rig.mode() is Mode.AUTONOMOUS
-
-
 def test_the_estop_button_is_obeyed_from_an_old_message_too() -> None:
     rig = Rig()
     rig.live()

@@ -107,6 +107,8 @@ class HostileWorld(Judge):
         self.pad_arrives((buttons, motion), at_rest=not buttons and not any(motion))
         if Button.TAKEOVER not in buttons:
             self.human_has_it = False
+        elif not self.stopped:
+            self.must_press = False
         self.rig.pad(*buttons, motion=motion)
         self.judge()
 
@@ -231,14 +233,27 @@ class HostileWorld(Judge):
     @precondition(lambda self: bool(self.commands))
     @rule(opening=openings, accepted=st.booleans())
     def arm_confirms(self, opening: float, accepted: bool) -> None:
+        self.must_press |= bool(self.running) and not accepted and math.isnan(opening)
         self.rig.confirm(opening_m=opening, accepted=accepted)
         self.judge()
 
     @rule(ready=st.sampled_from([True, True, False]), fault=st.sampled_from(['', '', '', 'motor 3 overheated']), opening=openings)
     def arm_lives(self, ready: bool, fault: str, opening: float) -> None:
         self.arm_seen, self.arm_ready = self.rig.clock.now, ready and not fault
+        self.must_press |= bool(self.running) and not ready and math.isnan(opening)
         self.rig.arm(ready=ready, fault=fault, opening_m=opening)
         self.judge()
+
+    @precondition(lambda self: self.running)
+    @rule(refuses=st.booleans())
+    def arm_loses_its_place(self, refuses: bool) -> None:
+        """Its torque goes, or it does not follow; then it is well again, and nobody presses anything."""
+        self.all_is_well(0.2, answered=True)
+        if not refuses:
+            self.arm_lives(False, 'elbow: torque is off', NAN)
+        elif self.commands:
+            self.arm_confirms(NAN, False)
+        self.all_is_well(0.4, answered=True)
 
     @rule()
     def recorder_lives(self) -> None:

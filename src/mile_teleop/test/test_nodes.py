@@ -104,6 +104,30 @@ def test_the_estop_latches_over_the_service(world: World) -> None:
     assert world.call(Trigger, 'reset_estop').success
     assert not world.call(Trigger, 'reset_estop').success
     world.until_mode(Mode.IDLE)
+    takes_a_press(world)
+
+
+def takes_a_press(world: World) -> None:
+    """After an e-stop, before anything moves; then the policy drives."""
+    world.call(StartEpisode, 'start_episode', episode_id='after the e-stop')
+    world.until_mode(Mode.HOLD)
+    world.press(Button.TAKEOVER)
+    world.until_mode(Mode.HUMAN)
+    world.press()
+    world.until_mode(Mode.AUTONOMOUS)
+
+
+def test_a_tap_on_the_estop_is_obeyed_though_the_arbiter_was_busy(world: World) -> None:
+    world.start('tap')
+    os.kill(world.pid('teleop_node'), signal.SIGSTOP)
+    world.press(Button.ESTOP)
+    for number in range(30):
+        world.press(motion=(0.01 * number, 0.0, 0.0))
+    os.kill(world.pid('teleop_node'), signal.SIGCONT)
+    world.until_mode(Mode.ESTOP)
+    world.call(StopEpisode, 'stop_episode', outcome='aborted')
+    world.call(Trigger, 'reset_estop')
+    takes_a_press(world)
 
 
 def test_an_episode_is_recorded_and_read_back(world: World, tmp_path: Path) -> None:
