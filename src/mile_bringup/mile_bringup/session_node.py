@@ -40,6 +40,7 @@ RETRY_S = 0.5
 REFUSAL_TIMEOUT_S = 30.0
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
+PRESS_START = 'the e-stop was set; reset it, then press start, and the arm goes to its start pose'
 LOAD_AGAIN_S = 5.0
 """A server that has not found its client yet drops the answer; loading twice does no harm [s]."""
 
@@ -54,6 +55,7 @@ class SessionNode(Node):
         self._task = TaskConfig.from_yaml(Path(config.task_file))
         self._run = Run.open(Path(config.run_dir))
         self._mode: Mode | None = None
+        self._awaits_start = False
         self._lacking = ''
         self._asked = 0.0
         self._start_pressed = False
@@ -187,7 +189,10 @@ class SessionNode(Node):
         def attempt() -> None:
             nonlocal not_before, asked_at
             now = time.monotonic()
-            if not client.service_is_ready():
+            if kind is ResetArm and self._awaits_start:
+                self._deadline = math.inf
+                self._report('stopped', detail=PRESS_START)
+            elif not client.service_is_ready():
                 self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the log of {node}')
             elif now >= not_before:
                 not_before, asked_at = now + again_s, asked_at or now
@@ -279,12 +284,15 @@ class SessionNode(Node):
 
     def _on_teleop_status(self, status: TeleopStatus) -> None:
         self._mode = Mode(status.mode)
+        # whoever resets the e-stop, perhaps from another room, is not who sees whether the arm may move
+        self._awaits_start |= self._mode is Mode.ESTOP and self._config.wait_for_start
         self._lacking = status.reason if self._mode is Mode.IDLE else ''
         self._report(self._status.get('phase', ''), self._status.get('detail', ''), mode=self._mode.name.lower(), reason=status.reason)
 
     def _on_event(self, event: Event) -> None:
         if event.type == Event.BUTTON_START:
             self._start_pressed = self._start_pressed or self._mode is not Mode.ESTOP
+            self._awaits_start = self._awaits_start and self._mode is Mode.ESTOP
         elif event.type == Event.BUTTON_RETRAIN:
             self.get_logger().info(f'retrain: {self._end_iteration()[1]}')
         elif event.type == Event.RECORDING_FAILED:

@@ -150,9 +150,13 @@ def test_an_emergency_stop_between_episodes_waits_for_the_person_however_long(ru
     node, advanced = SessionNode(), []
     monkeypatch.setattr(node, '_advance', advanced.append)
     monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: clock.now))
-    refusing = SimpleNamespace(
-        srv_name='reset_arm', service_is_ready=lambda: True, call_async=lambda _: done(ResetArm.Response(message='the e-stop is set'))
-    )
+    calls: list[object] = []
+
+    def refuse(request: ResetArm.Request) -> Future:
+        calls.append(request)
+        return done(ResetArm.Response(message='the e-stop is set'))
+
+    refusing = SimpleNamespace(srv_name='reset_arm', service_is_ready=lambda: True, call_async=refuse)
     monkeypatch.setattr(node, '_calls', {ResetArm: (refusing, 'arm_node')})
 
     def pass_time(seconds: float) -> None:
@@ -173,9 +177,13 @@ def test_an_emergency_stop_between_episodes_waits_for_the_person_however_long(ru
     node._on_teleop_status(TeleopStatus(mode=Mode.ESTOP))
     node._perform(session.ResetArm(1))
     pass_time(600)
-    assert node._status['phase'] == 'resetting'
+    asked = len(calls)
     node._on_teleop_status(TeleopStatus(mode=Mode.IDLE))
-    pass_time(31)
+    pass_time(600)
+    assert len(calls) == asked, 'a reset alone moves nothing'
+    assert (node._status['phase'], node._status['detail']) == ('stopped', module.PRESS_START)
+    node._on_event(Event(type=Event.BUTTON_START))
+    pass_time(32)
     assert (node._status['phase'], node._status['message']) == ('failed', 'reset_arm refuses: the e-stop is set')
     node.destroy_node()
     rclpy.try_shutdown()
