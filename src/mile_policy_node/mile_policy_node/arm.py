@@ -117,6 +117,8 @@ class Arm:
         self._last_command_at = self._abandoned_at = self._clock.monotonic()
         late_s = self._lateness(command, self._last_command_at)
         self._retracting = False
+        if self._gate.ready and self._backend.faults():
+            self._forget_target()
         objection = self._fault() or self._objection(command, late_s)
         if objection:
             return CommandOutcome(False, False, objection, self._gate.target)
@@ -149,10 +151,14 @@ class Arm:
     def watch(self) -> str:
         """To be called ten times a second: takes up the arm where it is when there is no target yet; in silence holds, then retracts.
 
+        Where a faulty arm was sent is forgotten: without torque it sags, and would be thrown back there once it is well.
+
         Returns:
             Why the arm moves without a command; empty if it does not.
         """
-        if not self._gate.ready and not self._resetting and not self._untrusted():
+        if self._gate.ready and self._backend.faults():
+            self._forget_target()
+        elif not self._gate.ready and not self._resetting and not self._untrusted():
             self._take_up(self._opening)
         if self._last_command_at is not None and self._clock.monotonic() - self._last_command_at > self._config.command_timeout_s:
             self._backend.hold()
@@ -223,6 +229,10 @@ class Arm:
             self._opening = target.opening
             self._gate.clear()
             raise
+
+    def _forget_target(self) -> None:
+        self._opening = float(self._gate.target[3])
+        self._gate.clear()
 
     def _take_up(self, commanded_opening: float | None) -> None:
         observation = self._backend.observe()

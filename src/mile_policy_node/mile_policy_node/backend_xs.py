@@ -39,6 +39,7 @@ from mile_ros.stamps import to_seconds
 PWM_STEP = 5.0
 """Smaller changes of the gripper's PWM are not worth a message."""
 GRIPPER_WAIT_S = 2.0
+AGAIN = 'the motors are asked anew'
 LAST_WORD_S = 0.5
 
 
@@ -119,7 +120,7 @@ class XsBackend:
         since = self._unanswered_since
         if since is not None and time.monotonic() - since > self._config.poll_timeout_s:
             return f'xs_sdk has not answered for {self._config.poll_timeout_s:g} s; check its terminal, the USB cable and the power'
-        return '; '.join(fault for fault in self._faults.values() if fault)
+        return '; '.join(dict.fromkeys(fault for fault in self._faults.values() if fault))
 
     async def reset(self, seed: int) -> float | None:
         """See `ArmBackend`; the seed chooses nothing here: what lies on the table is a person's doing."""
@@ -270,6 +271,7 @@ class XsBackend:
             self._faults.pop('joint states', None)
         except BackendError as error:
             self._faults['joint states'] = str(error)
+            self._sent = None
         else:
             pwm = self._servo.step(time.monotonic(), self._observation.opening)
             if self._pwm is None or abs(pwm - self._pwm) >= PWM_STEP or (pwm == 0.0) != (self._pwm == 0.0):
@@ -304,7 +306,12 @@ class XsBackend:
         if register == TORQUE_ENABLE and orders != self._orders:
             return  # asked before the torque was switched
         key = name if name in motors else register
-        self._faults[key] = describe(register, motors, future.result().values, self._robot.profile_ms)
+        was, fault = self._faults.get(key, ''), describe(register, motors, future.result().values, self._robot.profile_ms)
+        if fault:
+            self._sent = None
+        elif was not in ('', AGAIN):  # a motor that was rebooted has lost its profile; what was read before that says nothing
+            self._faults |= {other: self._faults.get(other) or AGAIN for other in self._faults if other != 'joint states'}
+        self._faults[key] = fault
 
 
 def _start_position(kinematics: Kinematics, task: TaskConfig, config: ArmConfig) -> Floats:

@@ -15,18 +15,21 @@ ERROR_BITS = {
     5: 'overload',
 }
 """Bits of Hardware_Error_Status (control table address 70 of the X series, ROBOTIS e-Manual). A servo with one set has cut its torque."""
+SILENT = 'does not answer: tripped (overload, heat, voltage), or its cable or the power is off; support the arm, look at its LED'
+PROFILE_LOST = 'xs_sdk was restarted, or a motor rebooted; restart the deployment'
 
 
 def describe(register: str, motors: Sequence[str], values: Sequence[int], profile_ms: int) -> str:
     """What is wrong according to the `values` of one register, one per motor; empty if nothing is. The profile should be `profile_ms`.
 
-    xs_sdk stops reading at the first motor that does not answer: fewer values than motors name it.
+    xs_sdk stops reading at the first motor that does not answer, or answers with its error bit set, as every tripped one does: fewer
+    values than motors name it.
     """
     if len(values) < len(motors):
-        return f'{motors[len(values)]}: does not answer; check its cable and the power'
+        return f'{motors[len(values)]}: {SILENT}'
     if register == PROFILE_VELOCITY:
         other = [value for value in values if value != profile_ms]
-        return f'the servo profile is {other[0]} ms instead of {profile_ms}; xs_sdk was restarted? restart the deployment' if other else ''
+        return f'the servo profile is {other[0]} ms instead of {profile_ms}; {PROFILE_LOST}' if other else ''
     if register == TORQUE_ENABLE:
         limp = [motor for motor, value in zip(motors, values, strict=True) if not value]
         return f'{" and ".join(limp)}: torque is off' if limp else ''

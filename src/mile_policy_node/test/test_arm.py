@@ -200,7 +200,28 @@ def test_a_fault_of_the_arm_refuses_and_is_named() -> None:
     rig.motors.fault = 'elbow: overload'
     assert rig.command(0).detail == 'elbow: overload'
     rig.motors.fault = ''
-    assert rig.command(0).accepted
+    rig.arm.watch()
+    assert rig.command(1).accepted
+
+
+@pytest.mark.parametrize('commanded', [False, True], ids=['nobody commands', 'somebody does'])
+def test_where_a_faulty_arm_was_sent_is_forgotten_but_for_its_grip(commanded: bool) -> None:
+    rig = Rig()
+    for index in range(5):
+        rig.command(index)
+    grip = rig.gate.target[3]
+    rig.motors.fault = 'elbow: does not answer'
+    if commanded:
+        rig.command(5)
+    else:
+        rig.arm.watch()
+    assert not rig.gate.ready
+    rig.motors.fault = ''
+    rig.arm.watch()
+    status = rig.arm.status()
+    assert status is not None
+    np.testing.assert_allclose(status.commanded_target[:3], status.pose[:3, 3], atol=1e-6, err_msg='it goes on from where it is')
+    assert status.commanded_target[3] == grip
 
 
 def test_before_the_first_measurement_nothing_is_accepted() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mile_learner.config import ConfigError
 from mile_policy_node.errors import BackendError
 from mile_policy_node.kinematics import WX250, WX250S, ArmModel, Kinematics
-from mile_policy_node.servo_faults import HARDWARE_ERROR_STATUS, PROFILE_VELOCITY, TORQUE_ENABLE, describe
+from mile_policy_node.servo_faults import HARDWARE_ERROR_STATUS, PROFILE_LOST, PROFILE_VELOCITY, SILENT, TORQUE_ENABLE, describe
 from mile_policy_node.start_motion import start_joints, way_to_start
 
 START = np.array([0.27, 0.0, 0.205])
@@ -70,11 +70,15 @@ def test_a_start_beyond_reach_is_refused() -> None:
         (HARDWARE_ERROR_STATUS, [0, 0, 0], ''),
         (HARDWARE_ERROR_STATUS, [0, 0b100100, 0], 'shoulder: overheated, overload; remove the cause, support the arm, reboot the motor'),
         (HARDWARE_ERROR_STATUS, [0x40, 0, 0], 'waist: hardware error 0x40; remove the cause, support the arm, reboot the motor'),
-        (HARDWARE_ERROR_STATUS, [0], 'shoulder: does not answer; check its cable and the power'),
+        (HARDWARE_ERROR_STATUS, [0], f'shoulder: {SILENT}'),
         (TORQUE_ENABLE, [1, 1, 1], ''),
         (TORQUE_ENABLE, [1, 0, 0], 'shoulder and elbow: torque is off'),
         (PROFILE_VELOCITY, [150, 150, 150], ''),
-        (PROFILE_VELOCITY, [150, 2000, 150], 'the servo profile is 2000 ms instead of 150; xs_sdk was restarted? restart the deployment'),
+        (
+            PROFILE_VELOCITY,
+            [150, 2000, 150],
+            f'the servo profile is 2000 ms instead of 150; {PROFILE_LOST}',
+        ),
     ],
 )
 def test_registers_are_put_into_words(register: str, values: list[int], expected: str) -> None:

@@ -103,8 +103,15 @@ class FakeServos:
             self.registers[motor][register] = value
 
     def read(self, motors: Sequence[str], register: str) -> list[int]:
-        """Read a register, motor by motor, up to the first that does not answer."""
-        return [self.registers[motor][register] for motor in takewhile(lambda motor: motor not in self.silent, motors)]
+        """Read a register, motor by motor, up to the first that does not answer, or answers with its error bit set, as xs_sdk does."""
+        return [self.registers[motor][register] for motor in takewhile(self._answers, motors)]
+
+    def _answers(self, motor: str) -> bool:
+        return motor not in self.silent and not self.registers[motor]['Hardware_Error_Status']
+
+    def reboot(self, motor: str, *, torque: bool) -> None:
+        """Clear its error; what is not in its EEPROM is as at power-up, so that it has no profile."""
+        self.registers[motor] = {PROFILE_VELOCITY: 0, PROFILE_ACCELERATION: 0, 'Torque_Enable': int(torque), 'Hardware_Error_Status': 0}
 
     def command(self, cmd: Sequence[float]) -> None:
         """Goals of group arm [rad]. A wrong number of them is ignored, anything else is obeyed."""

@@ -157,7 +157,7 @@ class FakeXsSdkNode(Node):
 
     def _on_reboot(self, request: Reboot.Request, response: Reboot.Response) -> Reboot.Response:
         for motor in self._motors(request):
-            self.servos.registers[motor] |= {'Hardware_Error_Status': 0, 'Torque_Enable': int(request.enable)}
+            self.servos.reboot(motor, torque=request.enable)
         return response
 
     def _on_info(self, request: RobotInfo.Request, response: RobotInfo.Response) -> RobotInfo.Response:
