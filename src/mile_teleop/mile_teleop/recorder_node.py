@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ament_index_python.packages import get_package_share_directory
 from mile_msgs.msg import ArmState, CommandResult, Event, Step, TeleopStatus
 from mile_msgs.srv import CloseBag, OpenBag
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -30,6 +29,14 @@ from mile_teleop.bag_metadata import Topic
 from mile_teleop.errors import BagError, RefusedError, TeleopError
 from mile_teleop.message_types import load_types
 from mile_teleop.recording import STEP_TYPE, Recording
+
+if TYPE_CHECKING:
+    from rclpy.event_handler import QoSMessageLostInfo
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ModuleNotFoundError:  # as it is called in Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 RECORDED: tuple[tuple[str, type[Any], QoSProfile, bool], ...] = (
     ('step', Step, RECORD, True),
@@ -79,7 +86,6 @@ class RecorderNode(Node):
         self._told = 0
         self._failed = False
         self._events = self.create_publisher(Event, 'event', RECORD)
-        subscriptions = {}
         for name, message_type, qos, essential in RECORDED:
             topic = Topic(
                 name=self.resolve_topic_name(name),
@@ -92,8 +98,7 @@ class RecorderNode(Node):
             self._topics.append(topic)
             callbacks = SubscriptionEventCallbacks(message_lost=partial(self._on_missed, topic))
             take = partial(self._on_message, topic)
-            subscriptions[name] = self.create_subscription(message_type, name, take, qos, raw=True, event_callbacks=callbacks)
-        self._steps = subscriptions['step']
+            self.create_subscription(message_type, name, take, qos, raw=True, event_callbacks=callbacks)
         self.create_service(OpenBag, 'open_bag', self._on_open)
         # awaits the last messages, which arrive through another group
         self.create_service(CloseBag, 'close_bag', self._on_close, callback_group=MutuallyExclusiveCallbackGroup())
@@ -145,8 +150,8 @@ class RecorderNode(Node):
             if self._recording is not None:
                 msg = f'open_bag: {self._recording.episode_id} is still being recorded; close it first'
                 raise RefusedError(msg)
-            if not self._steps.get_publisher_count():
-                msg = f'open_bag: nobody publishes {self._steps.topic_name} yet; start teleop_node'
+            if not self.count_publishers('step'):
+                msg = f'open_bag: nobody publishes {self.resolve_topic_name("step")} yet; start teleop_node'
                 raise RefusedError(msg)
             metadata = parse_metadata(request.metadata_json)
             self._recording = Recording(Path(request.path), request.episode_id, metadata, self._topics, self._typestore)
