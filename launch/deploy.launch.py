@@ -14,7 +14,7 @@ from typing import Any
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable, Shutdown
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix
 
@@ -22,7 +22,7 @@ from launch import Action, LaunchContext, LaunchDescription
 from mile_bringup import fake_hardware, graph
 from mile_bringup.cli_options import option_words
 from mile_bringup.deployment import Deployment
-from mile_bringup.processes import enclave
+from mile_bringup.processes import enclave, shared_environment
 
 OPTIONS = dataclasses.fields(Deployment)
 
@@ -38,9 +38,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=str(default_run),
                 description='folder of the run; an existing run is resumed, with its own options where these are left at their default',
             ),
-            SetEnvironmentVariable(
-                'ROS_AUTOMATIC_DISCOVERY_RANGE', EnvironmentVariable('ROS_AUTOMATIC_DISCOVERY_RANGE', default_value='LOCALHOST')
-            ),
+            *(SetEnvironmentVariable(*item) for item in shared_environment(os.environ).items()),
             OpaqueFunction(function=_prepare_then_start),
         ]
     )

@@ -19,6 +19,8 @@ ARMS = ('sim', 'xs')
 OPERATORS = ('sim', 'joystick')
 MODES = (DEPLOY, DEMONSTRATE, SHOW)
 LONGEST_NAME = 40
+FILES = ('task', 'arm_file', 'pad', 'learner', 'params_file')
+"""Options that are a name or a path."""
 FIXED = ('task', 'observation', 'encoder', 'rate', 'time_limit', 'seed')
 """Options that a run keeps for its whole life."""
 
@@ -81,6 +83,7 @@ class Deployment(Config):
             UsageError: an option differs that a run keeps for its whole life.
             ConfigError: run.yaml is damaged, or values are out of range.
         """
+        given = absolute_files(given)
         stored = cls.from_mapping(read_yaml_mapping(run_file).get('deployment', {}), source=str(run_file))
         for name in FIXED:
             if name in given and given[name] != getattr(stored, name):
@@ -134,6 +137,16 @@ class Deployment(Config):
         return dataclasses.replace(task, time_limit_s=self.time_limit) if self.time_limit else task
 
 
+def absolute_files(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with every path absolute: a run may be resumed from another folder."""
+    return {name: str(named_path(value) or value) if name in FILES else value for name, value in given.items()}
+
+
+def named_path(name: str) -> Path | None:
+    """The path from the root, where a file is named by its path and not by what it is called in config/."""
+    return Path(name).expanduser().absolute() if name.endswith(('.yaml', '.yml')) else None
+
+
 def check_operator_name(name: str) -> None:
     """Whether a name can be told apart wherever it is written down: on a command line, in YAML, in a bag's metadata; empty is one, too.
 
@@ -162,7 +175,7 @@ def config_file(concern: str, name: str) -> Path:
     Raises:
         UsageError: there is no such file; says which names there are.
     """
-    path = Path(name).expanduser().absolute() if name.endswith(('.yaml', '.yml')) else config_dir() / f'{concern}_{name}.yaml'
+    path = named_path(name) or config_dir() / f'{concern}_{name}.yaml'
     if not path.is_file():
         names = sorted(file.stem.removeprefix(f'{concern}_') for file in config_dir().glob(f'{concern}_*.yaml'))
         known = f'{" or ".join(names)}, or ' if names else ''

@@ -1,4 +1,7 @@
-"""The nodes of a deployment, named once; rendered by `deploy.launch.py` and started by `mile deploy`."""
+"""The nodes of a deployment, named once; rendered by `deploy.launch.py` and started by `mile deploy`.
+
+`ros2 launch` runs in the distribution's own Python: nothing that requirements/ install may be imported here.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 from mile_bringup.deployment import Deployment, config_dir, config_file
 from mile_bringup.fake_hardware import findings_file
+from mile_learner.learner_config import LearnerConfig
 from mile_learner.run_folder import DEPLOY
 from mile_policy_node.arm import ArmConfig
 from mile_policy_node.camera import CameraConfig
@@ -60,7 +64,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
 
     Raises:
         UsageError: no such pad, learner or parameter file.
-        ConfigError, LearnerError: the arm's or the learner's file, config/teleop.yaml or config/camera.yaml cannot be used.
+        ConfigError: the arm's or the learner's file, config/teleop.yaml or config/camera.yaml cannot be used.
     """
     task = {'task_file': str(task_file(run_dir))}
     pad = {'pad_file': str(config_file('pad', deployment.pad))}
@@ -79,6 +83,7 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         'sim': node('mile_sim', 'operator_node', **task, **pad, **speed, **mode, **person),
         'joystick': node('mile_teleop', 'pad_node', **pad),
     }
+    learner = learner_config(deployment)
     session = {
         'run_dir': str(run_dir),
         'iterations': deployment.iterations,
@@ -87,7 +92,8 @@ def nodes(deployment: Deployment, run_dir: Path) -> tuple[NodeSpec, ...]:
         'operator': deployment.operator,
         'operator_name': deployment.operator_name,
         'wait_for_start': deployment.operator == 'joystick',
-        **_learner(deployment),
+        'method': learner.method,
+        'method_options': json.dumps(dict(learner.options)),
     }
     robot = arm_config.robot_name or arm_config.arm_model().name
     fake = {'model': arm_config.model, 'world': deployment.namespace, 'report_file': str(findings_file(run_dir))}
@@ -120,14 +126,15 @@ def _view(deployment: Deployment) -> dict[str, Any]:
     return {'camera': EYES, 'image_rate_hz': min(IMAGES_PER_TICK * deployment.resolved_task().rate_hz * deployment.speed, 60.0)}
 
 
-def _learner(deployment: Deployment) -> dict[str, str]:
-    """What the session asks the learner for. The methods import torch, which only this needs."""
-    from mile_learner.learner_config import LearnerConfig, method_config
+def learner_config(deployment: Deployment) -> LearnerConfig:
+    """What the session asks the learner for, as its file says.
 
+    Raises:
+        UsageError: no such file.
+        ConfigError: it cannot be used.
+    """
     name = deployment.learner or ('mile_pixels' if deployment.observation == 'pixels' else 'mile')
-    config = LearnerConfig.from_yaml(config_file('learner', name))
-    method_config(config.method, deployment.resolved_task().name, config.options)
-    return {'method': config.method, 'method_options': json.dumps(dict(config.options))}
+    return LearnerConfig.from_yaml(config_file('learner', name))
 
 
 def _arm_config(deployment: Deployment) -> ArmConfig:

@@ -47,18 +47,22 @@ def enclave(namespace: str, name: str) -> str:
 
 
 def on_this_host(environment: Mapping[str, str]) -> dict[str, str]:
-    """What keeps ROS on this host, unless the user said otherwise."""
+    """What keeps ROS on this host, unless the user said otherwise; Humble knows only the older variable."""
     humble = {'ROS_LOCALHOST_ONLY': '1'} if environment.get('ROS_DISTRO') == 'humble' else {}
     defaults = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', **humble}
     return {name: environment.get(name, value) for name, value in defaults.items()}
 
 
+def shared_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What all nodes get, however they are started: one thread each, as nine of them share the cores, and ROS on this host."""
+    return {'OMP_NUM_THREADS': environment.get('OMP_NUM_THREADS', '1'), **on_this_host(environment)}
+
+
 def node_environment(environment: Mapping[str, str], *, domain: int, log_dir: Path) -> dict[str, str]:
     """The environment of all nodes: on this host alone unless the user said otherwise, in one domain, logs in one place."""
     return {
-        'OMP_NUM_THREADS': '1',
         **environment,
-        **on_this_host(environment),
+        **shared_environment(environment),
         'ROS_DOMAIN_ID': str(domain),
         'ROS_LOG_DIR': str(log_dir / 'ros'),
         'PYTHONUNBUFFERED': '1',

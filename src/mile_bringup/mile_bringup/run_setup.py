@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
-from mile_bringup.deployment import Deployment, config_file
+from mile_bringup.deployment import Deployment, absolute_files, config_file
 from mile_bringup.errors import UsageError
-from mile_bringup.graph import nodes, task_file
+from mile_bringup.graph import learner_config, nodes, task_file
 from mile_learner.config import ConfigError
 from mile_learner.files import write_atomically
+from mile_learner.learner_config import method_config
 from mile_learner.run_folder import RUN_FILE, Run
 from mile_learner.task import TaskConfig
 from mile_teleop.pad import PadConfig
@@ -37,7 +38,7 @@ def open_run(path: Path, given: Mapping[str, Any]) -> tuple[Run, Deployment]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         msg = f'{path}: exists and is not a run; give a new folder'
         raise UsageError(msg)
-    deployment = Deployment.from_mapping(given, source='options')
+    deployment = Deployment.from_mapping(absolute_files(given), source='options')
     config = {
         'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
         'seed': deployment.seed,
@@ -55,9 +56,12 @@ def check_nodes(deployment: Deployment, path: Path) -> None:
     Raises:
         UsageError: a file that is named is not there.
         ConfigError: a file cannot be used.
+        LearnerError: the learner's file names no method.
     """
     PadConfig.from_yaml(config_file('pad', deployment.pad))
     nodes(deployment, path)
+    learner = learner_config(deployment)
+    method_config(learner.method, deployment.resolved_task().name, learner.options)
 
 
 def write_task_file(run: Run) -> None:

@@ -237,10 +237,12 @@ class SessionNode(Node):
     def _poll_ready(self) -> None:
         """Go on once the nodes hear each other, the arbiter has told its settings, and a person has reset a latched emergency stop."""
         self._arbiter.ask(time.monotonic())
+        unheard = readiness.unpublished(self.count_publishers, self._task.observation_layout)
         if double := readiness.published_twice(self.count_publishers):
             self._finish(1, f'{double}: several nodes publish it; another deployment runs here, stop one')
-        elif missing := readiness.unpublished(self.count_publishers) or ('teleop_status' if self._mode is None else ''):
-            self._expect(self._asked + self._config.startup_timeout_s, f'{missing}: not heard; see the logs of the nodes')
+        elif missing := unheard or ('teleop_status' if self._mode is None else ''):
+            advice = readiness.NOBODY_SEES if missing == readiness.SCENE else 'see the logs of the nodes'
+            self._expect(self._asked + self._config.startup_timeout_s, f'{missing}: not heard; {advice}')
             self._report('waiting for nodes', detail=missing)
         elif self._arbiter.values is None:
             self._expect(self._asked + self._config.startup_timeout_s, 'teleop_node/get_parameters: no answer; see the log of teleop_node')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -15,9 +16,10 @@ import pytest
 import yaml
 from ament_index_python.packages import PackageNotFoundError
 
-from mile_bringup import graph, processes
+from mile_bringup import graph, processes, readiness
 from mile_bringup.deployment import OPERATORS, Deployment
 from mile_bringup.errors import BringupError, UsageError
+from mile_bringup.run_setup import check_nodes, open_run
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
 from mile_sim import eyes
@@ -71,7 +73,67 @@ def test_what_trains_is_checked_before_anything_starts(tmp_path: Path) -> None:
     ):
         file.write_text(content)
         with pytest.raises(error, match=message):
-            graph.nodes(Deployment(learner=str(file)), RUN)
+            check_nodes(Deployment(learner=str(file)), RUN)
+
+
+def test_the_graph_needs_nothing_that_a_ros_distribution_lacks() -> None:
+    """`ros2 launch` runs in the distribution's Python, not in the environment of requirements/robot.txt."""
+    locked = {line.partition('=')[0].strip() for line in (ROOT / 'requirements/robot.txt').read_text().splitlines() if '==' in line}
+    assert {'torch', 'safetensors', 'mujoco'} <= locked
+    ours = locked - {'numpy', 'pyyaml', 'setuptools', 'packaging', 'typing-extensions'}
+    code = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {sorted(ours | {'cv2'})}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+from pathlib import Path
+from mile_bringup import cli_options, fake_hardware, graph, processes
+from mile_bringup.deployment import Deployment
+real = Deployment(arm='xs', operator='joystick', observation='pixels')
+for deployment in (Deployment(), Deployment(arm='xs', fake_hardware=True), real):
+    print(len(graph.nodes(deployment, Path('/runs/one'))))
+"""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ['8', '9', '8']
+
+
+@pytest.mark.parametrize(
+    'deployment',
+    [Deployment(), Deployment(observation='pixels'), Deployment(arm='xs', operator='joystick', observation='pixels')],
+    ids=['state', 'pixels', 'real arm'],
+)
+def test_a_session_waits_for_no_topic_that_its_graph_lacks(deployment: Deployment) -> None:
+    published = {
+        'pad_node': ['joy'],
+        'operator_node': ['joy'],
+        'sim_node': ['scene'],
+        'arm_node': ['arm_state', 'command_result'],
+        'policy_node': ['policy_output'],
+        'teleop_node': ['tick', 'command', 'step', 'teleop_status'],
+        'recorder_node': ['recorded'],
+    }
+    topics = [topic for node in graph.nodes(deployment, RUN) for topic in published.get(node.name, [])]
+    layout = deployment.resolved_task().observation_layout
+    assert readiness.unpublished(topics.count, layout) == ''
+    assert readiness.unpublished([t for t in topics if t != 'scene'].count, layout) == (
+        'scene' if deployment.observation == 'state' else ''
+    )
+
+
+def test_a_run_keeps_its_files_where_they_are_whatever_folder_it_is_resumed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, file in (('pads', 'pad_ps4.yaml'), ('elsewhere', 'pad_ps5.yaml')):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / 'config' / file, tmp_path / folder / 'mine.yaml')
+    monkeypatch.chdir(tmp_path / 'pads')
+    open_run(tmp_path / 'run', {'pad': 'mine.yaml', 'task': 'block_insertion'})
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    assert open_run(tmp_path / 'run', {})[1].pad == str(tmp_path / 'pads/mine.yaml')
+    assert open_run(tmp_path / 'run', {'pad': 'mine.yaml'})[1].pad == str(tmp_path / 'elsewhere/mine.yaml')
 
 
 def test_the_configuration_files_of_arbiter_and_arm_reach_their_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +231,7 @@ LAUNCH_NAMES = {
     ],
     'launch.event_handlers': ['OnProcessExit'],
     'launch.events.process': ['ProcessExited'],
-    'launch.substitutions': ['EnvironmentVariable', 'LaunchConfiguration', 'PathJoinSubstitution'],
+    'launch.substitutions': ['LaunchConfiguration', 'PathJoinSubstitution'],
     'launch_ros.actions': ['Node'],
     'launch_ros.substitutions': ['FindPackagePrefix'],
 }

@@ -56,3 +56,13 @@ def image_entry(layout: Sequence[str]) -> str:
         msg = f'observation_layout: got {", ".join(entries)}, expected at most one image encoder'
         raise ConfigError(msg)
     return entries[0] if entries else ''
+
+
+def scene_entries(layout: Sequence[str]) -> tuple[str, ...]:
+    """The entries that neither the arm nor an image encoder provides: the scene has to.
+
+    Raises:
+        ConfigError: there are several image encoders.
+    """
+    image = image_entry(layout)
+    return tuple(entry for entry in layout if entry not in (*ARM_ENTRIES, image))

@@ -1,4 +1,4 @@
-"""What trains between the iterations of a deployment: config/learner_<name>.yaml."""
+"""What trains between the iterations of a deployment: config/learner_<name>.yaml. The methods import torch, reading the file does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
-from mile_learner.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ def method_config(method: str, task: str, options: Mapping[str, Any]) -> Config:
         LearnerError: unknown method.
         ConfigError: unknown or out-of-range options.
     """
+    from mile_learner.methods import METHODS
+
     if method not in METHODS:
         msg = f'method: got {method!r}, expected one of {", ".join(METHODS)}'
         raise LearnerError(msg)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mile_learner.config import Config, option
-from mile_learner.layout import ARM_ENTRIES, image_entry
+from mile_learner.layout import ARM_ENTRIES, image_entry, scene_entries
 from mile_learner.step import Array
 from mile_policy_node.errors import ObservationError
 
@@ -50,10 +50,9 @@ class ObservationAssembler:
     def __init__(self, layout: Sequence[str], config: ObservationConfig) -> None:
         self._layout = tuple(layout)
         self._config = config
-        image = image_entry(self._layout)
         self._needs_arm = any(name in ARM_ENTRIES for name in self._layout)
-        self._needs_image = bool(image)
-        self._needs_scene = any(name not in (*ARM_ENTRIES, image) for name in self._layout)
+        self._needs_image = bool(image_entry(self._layout))
+        self._needs_scene = bool(scene_entries(self._layout))
 
     def assemble(self, arm: Reading | None, scene: Reading | None, now: float, image: Reading | None = None) -> Observation:
         """The observation at `now` [s] from the newest inputs, None where there is none yet.
