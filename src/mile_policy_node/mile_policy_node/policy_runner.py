@@ -7,7 +7,6 @@ training will stack from the recorded steps (`mile_learner.history.stack_episode
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
-from mile_learner.history import stack_episode
+from mile_learner.history import HistoryStack
 from mile_learner.layout import layout_width
 from mile_learner.step import ACTION_DIM, Array
 from mile_learner.task import TaskConfig
@@ -56,7 +55,7 @@ class PolicyRunner:
         self._clock = clock
         self._assembler = ObservationAssembler(task.observation_layout, config)
         self._bundle: Bundle | None = None
-        self._seen: deque[Array] = deque()
+        self._seen = HistoryStack(task.history, layout_width(task.observation_layout))
         self._episode_id = ''
 
     @property
@@ -89,7 +88,7 @@ class PolicyRunner:
             msg = f'{folder}: {problem}, at an observation of zeros'
             raise PolicyError(msg)
         self._bundle = bundle
-        self._seen = deque(maxlen=manifest.history)
+        self._seen = HistoryStack(manifest.history, layout_width(manifest.observation_layout))
 
     def answer(
         self, episode_id: str, index: int, arm: Reading | None, scene: Reading | None, look: Callable[[], Reading | None] = _blind
@@ -97,7 +96,7 @@ class PolicyRunner:
         """The robot action at the tick `index`, from the newest inputs; `look` gives the newest image's features."""
         begun = self._clock()
         if index == 0 or episode_id != self._episode_id:
-            self._seen.clear()
+            self._seen.reset()
             self._episode_id = episode_id
         try:
             observation = self._assembler.assemble(arm, scene, begun, look())
@@ -105,9 +104,7 @@ class PolicyRunner:
             return self._no_answer(str(error))
         if self._bundle is None:
             return self._no_answer('no policy is loaded; call load_policy', observation)
-        self._seen.append(observation.values)
-        stacked = stack_episode(np.stack(list(self._seen)), self._bundle.manifest.history)[-1]
-        action, probability = self._bundle.act(stacked)
+        action, probability = self._bundle.act(self._seen.push(observation.values))
         problem = _output_problem(action)
         return Answer(
             observation=observation.values,
