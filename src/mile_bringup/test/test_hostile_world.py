@@ -13,6 +13,7 @@ from mile_bringup.errors import BringupError
 from mile_bringup.hostile_world import HostileWorld, InvariantBroken
 from mile_policy_node.arm import Arm
 from mile_policy_node.gate import SafetyGate
+from mile_teleop.arbiter import Arbiter
 from mile_teleop.open_step import OpenStep
 from mile_teleop.takeover import Takeover
 from mile_teleop.watchdog import PadWatch, Watchdog
@@ -40,10 +41,16 @@ def never(*_: object) -> str:
     return ''
 
 
+def forget(takeover: Takeover) -> None:
+    takeover.engaged, takeover._awaits_press = False, ''
+
+
 BREAKS: dict[str, tuple[str, type, str, Callable[..., object]]] = {
     'silence is obeyed': ('I5', Watchdog, 'fault', never),
     'a lost pad is obeyed': ('I[56]', PadWatch, 'loss', never),
-    'a reset of the e-stop is enough': ('I[127]', Takeover, 'stop', never),
+    'a reset of the e-stop is enough': ('I[127]', Takeover, 'await_press', never),
+    'the next episode is enough': ('I7', Takeover, 'begin', forget),
+    'an arm that had a fault is driven on': ('I7', Arbiter, '_doubt_arm', lambda self, episode_id, **_: None),  # noqa: ARG005
     'an old answer is obeyed': ('I[1458]', OpenStep, 'is_answered_by', lambda self, answer: self.answer is None),  # noqa: ARG005
     'the gripper jumps': ('I3', SafetyGate, '_grip', lambda self, command, causes: 0.05 if command > 0 else 0.022),  # noqa: ARG005
     'doubled commands are executed': ('I1', Arm, '_objection', never),
