@@ -44,7 +44,7 @@ def exit_code(arguments: list[str]) -> int:
         (['deploy', '--task', 'task_typo.yaml'], "unknown key 'step_sise_m'; did you mean 'step_size_m'?"),
         (['deploy', '--run', '.'], 'exists and is not a run; give a new folder'),
         (['deploy', '--namespace', 'bad name'], "namespace: got 'bad name', expected a letter, and then letters, digits and underscores"),
-        (['deploy', '--params-file', 'nope.yaml'], "params: got 'nope.yaml', expected the path of a .yaml file"),
+        (['deploy', '--params-file', 'nope.yaml'], "nope.yaml', expected the path of a .yaml file"),
         (['train', '.'], 'is not a run folder (no run.yaml)'),
         (['import', '--from', 'robomimic', 'nope.hdf5', '--run', 'new'], 'nope.hdf5: is not there'),
         (['inspect', 'run', '--invariants', '--plot', 'p.png'], '--invariants: got --check or --plot with it, expected it alone'),
