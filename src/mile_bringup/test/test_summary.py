@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mile_bringup import report, summary
+from mile_bringup.cli import main
 from mile_bringup.cli_common import finite, table
 from mile_bringup.cli_inspect import episode_numbers
+from mile_bringup.exchange.demonstration import write_steps
 from mile_bringup.plots import timeline
 from mile_learner.bags import EpisodeRecord
-from mile_learner.run_folder import Run
+from mile_learner.bundle import Bundle, Manifest
+from mile_learner.policy import Architecture, GaussianPolicy
+from mile_learner.run_folder import Episode, Run, next_action
 from mile_learner.step import Gate, Mode, Source, Step
+from mile_learner.train import train
 
 PNG = b'\x89PNG\r\n\x1a\n'
 
@@ -111,6 +117,28 @@ def test_a_report_holds_the_table_and_the_picture(tmp_path: Path, monkeypatch: p
     assert picture.startswith(PNG)
     assert base64.b64encode(picture).decode() in page
     assert '<td>1.250</td>' in page
+
+
+def test_a_training_by_hand_ends_no_iteration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With one episode of three recorded."""
+    run = Run.create(tmp_path / 'run', {})
+    layout, size = ('x', 'y', 'z'), Architecture(input_dim=3, action_dim=4, hidden=(8,))
+    Bundle(GaussianPolicy(size), None, Manifest('', 'toy', layout, 1, size, None, 0.0, 1.0, 'test')).save(run.version_path('v000'))
+    run.promote('v000')
+    recorded = episode('0110')
+    write_steps(list(recorded.steps), run.episode_path(0, 0), {**recorded.metadata, 'observation_layout': list(layout)})
+    assert main(['train', str(run.path), '--method', 'iwr', '--set', 'epochs=1', '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['version'] == 'v001'
+    summary.conclude(run)
+    assert (run.current(), run.metrics()) == ('v000', [])
+    assert next_action(run.state(), 2, 3) == Episode(0, 1)
+    assert 'trained_version' not in summary.iteration_table(run)[0]
+
+    train(run, method='iwr', overrides={'epochs': 1}, iteration=0)
+    summary.conclude(run)
+    assert run.current() == 'v002'
+    assert next_action(run.state(), 2, 3) == Episode(1, 0)
+    assert [record['trained_version'] for record in summary.iteration_table(run)] == ['v002']
 
 
 def test_tables_and_json_have_no_nan() -> None:

@@ -1,4 +1,7 @@
-"""The `train` action: trains on a run's bags in a thread, with feedback, cancellable, in time that nobody else wants."""
+"""The `train` action: trains on a run's bags in a thread, with feedback, cancellable, in time that nobody else wants.
+
+It is how a deployment ends an iteration, the newest that has episodes; `mile train` ends none.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,9 @@ class Job:
                 msg = f'config_json: got {goal.config_json!r}, expected a JSON object'
                 raise LearnerError(msg)
             self.feedback.put(Train.Feedback(phase='reading'))
-            manifest = train(Run.open(Path(goal.run_dir)), method=goal.method or 'mile', overrides=overrides, progress=self._report)
+            run = Run.open(Path(goal.run_dir))
+            newest = max(run.state().episodes, default=None)
+            manifest = train(run, method=goal.method or 'mile', overrides=overrides, progress=self._report, iteration=newest)
         except TrainingCancelled:
             self.result.message = 'cancelled'
         except (LearnerError, ConfigError, json.JSONDecodeError) as error:

@@ -39,7 +39,7 @@ class Manifest:
         sigma: scale of the intervention model's CDF [nats].
         method: what trained it.
         parent: version whose weights it started from; None for an initial policy.
-        iteration: the last iteration whose episodes it was trained on; None for an initial policy.
+        iteration: which one of a deployment ended with its training; None for all others, as of an initial policy or one trained by hand.
         configuration: of the method.
         seed: of the training.
         data: {'episode': id, 'sha256': content hash} per bag.

@@ -210,6 +210,7 @@ def save_calibrated(run: Run, bundle: Bundle, meaning: Meaning, fit: Fit, *, ahe
         sigma=found.sigma,
         method=METHOD,
         parent=bundle.manifest.version,
+        iteration=None,
         configuration={**bundle.manifest.configuration, METHOD: {**dataclasses.asdict(meaning), 'ahead': ahead}},
         data=provenance(run, run.episodes().values()),
         metrics={'log_loss': found.log_loss, 'steps': found.steps, 'intervention_rate': found.rate, 'warnings': list(fit.warnings)},

@@ -86,7 +86,7 @@ class RunState:
 
     Attributes:
         episodes: per iteration, the indices of whole episodes.
-        trained: iterations after which a policy version was made.
+        trained: iterations that ended with the training of a policy version.
         ended: iterations that were ended early; training follows as soon as there is an episode to train on.
     """
 

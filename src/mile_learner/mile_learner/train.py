@@ -31,12 +31,14 @@ def train(
     seed: int | None = None,
     progress: Report | None = None,
     with_salvaged: bool = False,
+    iteration: int | None = None,
 ) -> Manifest:
     """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
 
     Where nobody took over in any episode the new version is a copy: a deployment in which all goes well goes on.
-    The new version does not fly until it is promoted. A training that is killed or cancelled leaves at most a checkpoint
-    behind, from which the same call goes on. The same run, method, options and seed give the same weights to the bit on the same machine.
+    The new version does not fly until it is promoted, by whoever concludes `iteration` if that is given. A training that is killed or
+    cancelled leaves at most a checkpoint behind, from which the same call goes on. The same run, method, options and seed give the same
+    weights to the bit on the same machine.
 
     Args:
         run: with at least one episode and a current version.
@@ -45,6 +47,7 @@ def train(
         seed: of the training; by default the run's own (run.yaml) and 0 if it has none.
         progress: called after each epoch; returns False to cancel.
         with_salvaged: train on salvaged episodes too.
+        iteration: which one of a deployment ends with this training; None: none, its next episode is still to be recorded.
 
     Raises:
         LearnerError: unknown method, no data, or data that cannot be trained on.
@@ -69,7 +72,7 @@ def train(
     manifest = dataclasses.replace(
         trained.manifest,
         parent=start.manifest.version,
-        iteration=max(iteration for iteration, _ in episodes),
+        iteration=iteration,
         method=method,
         configuration=config.to_mapping(),
         seed=training_seed,

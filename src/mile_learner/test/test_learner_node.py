@@ -83,6 +83,7 @@ def test_training_reports_progress_and_makes_a_version(node: Any, train: Any, ru
     assert result.version == 'v001'
     assert json.loads(result.metrics_json)['steps'] == 30
     assert Bundle.load(run.version_path('v001')).manifest.parent == 'v000'
+    assert run.state().trained == {0}, 'whoever asked for it goes on with the next iteration'
     training = [message for message in feedback if message.phase == 'training']
     assert training
     assert training[-1].epochs == 200

@@ -51,7 +51,7 @@ def files_of(run: Run) -> list[str]:
 
 
 def test_a_version_names_its_parent_its_data_and_its_configuration(run: Run) -> None:
-    manifest = train(run, overrides=QUICK)
+    manifest = train(run, overrides=QUICK, iteration=0)
     assert (manifest.version, manifest.parent, manifest.iteration, manifest.method) == ('v001', 'v000', 0, 'mile')
     assert manifest.configuration['epochs'] == 3
     assert [entry['episode'] for entry in manifest.data] == ['iter_00/episode_000', 'iter_00/episode_001']
