@@ -32,7 +32,12 @@ METHOD = 'behaviour_cloning'
 
 @dataclass(frozen=True)
 class WarmStartConfig(BehaviourCloningConfig):
-    """Options of the first mental model; c and sigma make p(nu=1|s) 0.02 where robot and human lie 0.3 of a full-scale action apart."""
+    """Options of the first mental model.
+
+    c and sigma are for Gaussians as narrow as the default lets them be, of std e^-2 (`log_std_min`): p(nu=1|s) is 3e-5 where robot and
+    human agree, and 0.02 where they lie 0.3 of a full-scale action apart in one of its entries. The gain goes as 1/std^2: with narrower
+    ones they ask for interventions nearly everywhere, until `mile calibrate` has fitted them.
+    """
 
     epochs: int = option(30, doc='most passes over the shown episodes', ge=1)
     c: float = option(5.7, doc='cost of intervening, until it is calibrated [nats]')
@@ -107,7 +112,13 @@ def warm_start(run: Run, *, seed: int | None = None, progress: Report | None = N
     """
     start = Bundle.load(run.version_path(run.current()))
     size = start.manifest.architecture
-    config = WarmStartConfig(hidden=size.hidden, distribution=size.distribution, components=size.components)
+    config = WarmStartConfig(
+        hidden=size.hidden,
+        distribution=size.distribution,
+        components=size.components,
+        log_std_min=size.log_std_min,
+        log_std_max=size.log_std_max,
+    )
     version = run.next_version()
     training_seed = version_seed(run, version, seed)
     model, losses = expectation(run, start.manifest, config, training_seed, progress)

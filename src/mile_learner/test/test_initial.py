@@ -76,7 +76,10 @@ def test_the_first_policy_does_what_was_demonstrated_and_failures_teach_nothing(
     assert np.isnan(p), 'nobody has seen it yet'
 
 
-@pytest.mark.parametrize('kind', [{'distribution': 'gaussian'}, {'distribution': 'mixture', 'components': 3}])
+@pytest.mark.parametrize(
+    'kind',
+    [{'distribution': 'gaussian', 'log_std_min': -3.0, 'log_std_max': 0.5}, {'distribution': 'mixture', 'components': 3}],
+)
 def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, write_episode: Write, kind: dict[str, Any]) -> None:
     demonstrate(run, make_step, write_episode, 0)
     clone_demonstrations(run, overrides={**QUICK, **kind})
@@ -87,6 +90,7 @@ def test_the_mental_model_expects_what_was_shown(run: Run, make_step: Make, writ
         show(run, make_step, write_episode, index)
     manifest = warm_start(run)
     assert (manifest.version, manifest.parent, manifest.iteration, len(manifest.data)) == ('v001', 'v000', None, SHOWN_EPISODES)
+    assert (manifest.c, manifest.sigma) == (5.7, 1.14), 'the version that was shown had no use for its own'
     first, second = Bundle.load(run.version_path('v000')), Bundle.load(run.version_path('v001'))
     for name, weight in first.policy.state_dict().items():
         torch.testing.assert_close(second.policy.state_dict()[name], weight, rtol=0, atol=0)
