@@ -185,6 +185,8 @@ def test_what_is_written_is_a_version_of_the_same_weights(copy: Run, mile: Calla
 
 def test_what_a_trained_version_foresaw_is_a_calibration_of_its_own(copy: Run, mile: Callable[..., Any]) -> None:
     models = bundle()
+    with torch.no_grad():
+        models.policy.body[-1].bias += 1e-3  # type: ignore[union-attr, operator]
     trained = Bundle(models.policy, models.mental_model, dataclasses.replace(models.manifest, parent='v000', method='mile'))
     trained.save(copy.version_path('v001'))
     copy.promote('v001')

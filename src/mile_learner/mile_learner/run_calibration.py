@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mile_learner.bags import EpisodeRecord
-from mile_learner.bundle import Bundle, Manifest, now
+from mile_learner.bundle import POLICY_FILE, Bundle, Manifest, now
 from mile_learner.calibrate import Calibration, calibrate, cost_for_rate
 from mile_learner.dataset import recorded, run_data
 from mile_learner.errors import LearnerError
@@ -137,7 +137,7 @@ def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     """Those steps of a run, gains by the version that flew each episode, which had not been trained on it: did it foresee what came?
 
     A version that was trained on a step has the human's action there, so gains tell more about ν than in the next episode. What an
-    initial policy flew is left out, for that is what its own mental model expects.
+    initial policy flew is left out, for that is what its own mental model expects; so is what a version with the same weights flew.
 
     Raises:
         LearnerError: what is expected are the noted actions; no episode that a trained version flew; or episodes or versions that
@@ -150,17 +150,12 @@ def steps_ahead(run: Run, bundle: Bundle, meaning: Meaning) -> LoggedSteps:
     for iteration, record in _records(run, bundle):
         flown.setdefault(str(record.metadata.get('policy_version', '')), []).append((iteration, record))
     versions = run.versions()
-    trained = [name for name in versions if name in flown and not _is_initial(versions, name)]
+    initial = {version.weights.get(POLICY_FILE) for version in versions.values() if version.parent is None}
+    trained = [name for name, version in versions.items() if name in flown and version.weights.get(POLICY_FILE) not in initial]
     if not trained:
         msg = f'{run.path}: got no episode that a trained version flew, expected at least one; deploy another iteration'
         raise LearnerError(msg)
     return LoggedSteps.concatenate([_steps_of_records(flown[name], Bundle.load(run.version_path(name)), meaning) for name in trained])
-
-
-def _is_initial(versions: Mapping[str, Manifest], name: str) -> bool:
-    """Whether a version has the weights that the run began with, be it with other c and σ."""
-    version = versions[name]
-    return version.parent is None or (version.method == METHOD and _is_initial(versions, version.parent))
 
 
 def _records(run: Run, bundle: Bundle) -> list[tuple[int, EpisodeRecord]]:
