@@ -16,7 +16,7 @@ from mile_learner.bundle import Bundle
 from mile_learner.calibrate import Calibration
 from mile_learner.categorical import Categorical
 from mile_learner.errors import LearnerError
-from mile_learner.meaning import AT_ONCE, Meaning, mean_probability
+from mile_learner.meaning import AT_ONCE, Meaning, mean_probability, stated
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile_losses import Batch
@@ -47,7 +47,22 @@ def training_warnings(data: InterventionData, start: Bundle, trained: Bundle, ta
         LearnerError: weights or actions are not finite; such a version must not fly.
     """
     meaning = Meaning.of(trained) if getattr(METHODS.get(trained.manifest.method), 'uses_c', False) else None
-    return [*data_warnings(data, start, meaning, target_rate=target_rate), *model_warnings(data, start, trained, meaning)]
+    return [
+        *meaning_warnings(start, meaning),
+        *data_warnings(data, start, meaning, target_rate=target_rate),
+        *model_warnings(data, start, trained, meaning),
+    ]
+
+
+def meaning_warnings(start: Bundle, meaning: Meaning | None) -> list[str]:
+    """Whether c and sigma of `start` are about something else than in this training, `meaning`; None where they are not used."""
+    own = Meaning.of(start)
+    if meaning is None or own is None or own == meaning or 'mental_model' not in stated(start):
+        return []
+    return [
+        f'meaning: c and sigma of {start.manifest.version} are about {own}, this training takes them for {meaning}; fit them to that: '
+        f'`mile calibrate RUN --mental-model {meaning.mental_model} --decisions {meaning.decisions} --write`'
+    ]
 
 
 def data_warnings(data: InterventionData, start: Bundle, meaning: Meaning | None, *, target_rate: float | None = None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,16 +34,17 @@ class Meaning:
     mental_model: str
     decisions: str
 
+    def __str__(self) -> str:
+        return f'{self.mental_model}/{self.decisions}'
+
     @classmethod
     def of(cls, bundle: Bundle) -> Meaning | None:
         """That of a version's own c and σ; None if these are of no use, for it has no mental model, or a classifier in its place."""
-        configuration = bundle.manifest.configuration
-        stated = configuration.get(METHOD)
-        stated = stated if isinstance(stated, Mapping) else configuration
-        noted = stated.get('mental_model') == NOTED
+        said = stated(bundle)
+        noted = said.get('mental_model') == NOTED
         if not noted and not isinstance(bundle.mental_model, Policy):
             return None
-        return cls(NOTED if noted else LEARNED, 'onset' if stated.get('decisions') == 'onset' else 'all')
+        return cls(NOTED if noted else LEARNED, 'onset' if said.get('decisions') == 'onset' else 'all')
 
     def check(self, bundle: Bundle) -> None:
         """Refuse a version that expects nothing of the robot.
@@ -86,6 +88,16 @@ class Meaning:
                 human = policy(part)
                 parts.append(human.gains(human.around(human.mode(), size.log_std_min) if noted else human))
         return Gains.concatenate(parts)
+
+
+def stated(bundle: Bundle) -> Mapping[str, Any]:
+    """Where a version says what its c and σ are about: their calibration, else the configuration of its training.
+
+    There is no 'mental_model' in it where c and σ were neither fitted nor trained with, as those of an initial policy.
+    """
+    configuration = bundle.manifest.configuration
+    calibration = configuration.get(METHOD)
+    return calibration if isinstance(calibration, Mapping) else configuration
 
 
 def mean_probability(gains: Gains, c: float, sigma: float) -> float:

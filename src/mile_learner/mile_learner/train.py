@@ -35,7 +35,7 @@ def train(
 ) -> Manifest:
     """Train on every whole episode of the run, starting from the version that flies, and save the result as the next version.
 
-    Where nobody took over in any episode the new version is a copy: a deployment in which all goes well goes on.
+    Where nobody took over in any episode the new version is a copy, made as its parent was: a deployment in which all goes well goes on.
     The new version does not fly until it is promoted, by whoever concludes `iteration` if that is given. A training that is killed or
     cancelled leaves at most a checkpoint behind, from which the same call goes on. The same run, method, options and seed give the same
     weights to the bit on the same machine.
@@ -57,7 +57,7 @@ def train(
     start = Bundle.load(run.version_path(run.current()))
     config = method_config(method, start.manifest.task, overrides or {})
     salvaged = run.salvaged() if with_salvaged else []
-    episodes = sorted([*((iteration, path) for (iteration, _), path in run.episodes().items()), *salvaged])
+    episodes = sorted([*((number, path) for (number, _), path in run.episodes().items()), *salvaged])
     records = recorded(episodes, start.manifest.observation_layout, with_salvaged=with_salvaged)
     data = run_data(records, start.manifest.history)
     version = run.next_version()
@@ -67,26 +67,22 @@ def train(
     if data.intervening.any():
         with resumable(run, version, made_from):
             trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
+        made = dataclasses.replace(trained.manifest, method=method, configuration=config.to_mapping(), seed=training_seed)
+        trained = trained.with_manifest(made)
+        warnings = training_warnings(data, start, trained)
     else:
         trained = start.with_manifest(dataclasses.replace(start.manifest, metrics={}))
+        nothing = f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}'
+        warnings = [nothing, *model_warnings(data, start, trained, None)]
+    measured = {'steps': len(data), 'intervention_rate': float(data.intervening.mean()), 'warnings': warnings}
     manifest = dataclasses.replace(
         trained.manifest,
         parent=start.manifest.version,
         iteration=iteration,
-        method=method,
-        configuration=config.to_mapping(),
-        seed=training_seed,
         data=bags,
-        metrics={**trained.manifest.metrics, 'steps': len(data), 'intervention_rate': float(data.intervening.mean())},
+        metrics={**trained.manifest.metrics, **measured},
         created=now(),
     )
-    trained = trained.with_manifest(manifest)
-    if data.intervening.any():
-        warnings = training_warnings(data, start, trained)
-    else:
-        nothing = f'nobody took over in {len(data)} steps: nothing to learn from, the weights are those of {start.manifest.version}'
-        warnings = [nothing, *model_warnings(data, start, trained, None)]
-    manifest = dataclasses.replace(manifest, metrics={**manifest.metrics, 'warnings': warnings})
     saved = trained.with_manifest(manifest).save(run.version_path(version))
     remove_checkpoints(run)
     return saved

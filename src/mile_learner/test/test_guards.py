@@ -122,6 +122,24 @@ def test_a_deployment_is_not_warned_either(
     assert said['hg_dagger'] == said['bc_intervention'] == []
 
 
+def test_c_and_sigma_that_are_about_something_else_are_noticed() -> None:
+    data = data_of('.' * 90 + 'I' * 10)
+    fitted: dict[str, Any] = {'calibrate': {'mental_model': NOTED, 'decisions': 'onset'}}
+    as_fitted = small_bundle('gaussian', mental_model=NOTED, decisions='onset')
+    as_published = small_bundle('gaussian', mental_model='bc_frozen', decisions='all')
+    start = small_bundle('gaussian', **fitted)
+    said = training_warnings(data, start, as_published)[0]
+    assert said == (
+        'meaning: c and sigma of v000 are about noted/onset, this training takes them for learned/all; fit them to that: '
+        '`mile calibrate RUN --mental-model learned --decisions all --write`'
+    )
+    assert '--mental-model noted --decisions onset' in training_warnings(data, as_published, as_fitted)[0], 'as trained with, too'
+    for before, after in ((start, as_fitted), (as_fitted, as_fitted), (as_published, as_published)):
+        assert 'meaning' not in names(training_warnings(data, before, after))
+    assert 'meaning' not in names(training_warnings(data, small_bundle('gaussian'), as_fitted)), 'nobody has fitted those of a first policy'
+    assert 'meaning' not in names(training_warnings(data, start, small_bundle('gaussian', method='iwr'))), 'it has no use for them'
+
+
 def log_std(bundle: Bundle, *raw: float) -> Bundle:
     """The same with this log-std, before the sigmoid, in each action dimension."""
     with torch.no_grad():

@@ -83,6 +83,7 @@ def test_a_run_in_which_nobody_took_over_goes_on_with_a_copy(
     assert manifest.weights == Bundle.load(run.version_path('v000')).manifest.weights
     assert (manifest.version, manifest.parent, manifest.metrics['intervention_rate']) == ('v001', 'v000', 0.0)
     assert manifest.metrics['warnings'][0].startswith('nobody took over in 80 steps')
+    assert (manifest.method, manifest.configuration) == ('behaviour_cloning', {}), 'there was no training by MILE'
 
 
 def test_cancelling_leaves_nothing_behind(run: Run) -> None:
