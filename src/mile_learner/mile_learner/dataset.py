@@ -33,7 +33,8 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
     Raises:
         LearnerError: no usable step, or observations or actions that are not finite.
     """
-    steps = [step for step in episode.steps if len(step.observation)]
+    seen = [number for number, step in enumerate(episode.steps) if len(step.observation)]
+    steps = [episode.steps[number] for number in seen]
     commanded = np.array([step.source is not Source.HOLD for step in steps], dtype=bool)
     if not commanded.any():
         msg = f'{episode.path}: got no step on which the arm was commanded, expected at least one; remove the episode from the run'
@@ -57,7 +58,7 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
         human_action=np.stack([steps[row].human_action for row in kept]),
         intervening=np.array([steps[row].intervening for row in kept], dtype=bool),
         episode=np.full(count, number),
-        step=kept,
+        step=np.array(seen)[kept],
         iteration=np.full(count, iteration),
         done=ended,
         success=np.full(count, episode.outcome == 'success'),

@@ -15,6 +15,7 @@ from mile_learner.dataset import episode_data
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.rlif import rewards_of
 from mile_learner.step import Mode, Source, Step
 
 MakeStep = Callable[..., Step]
@@ -43,6 +44,29 @@ def test_after_the_last_step_that_was_recorded_nothing_was_seen(tmp_path: Path, 
     path = write_episode(tmp_path / 'e', [make_step(i) for i in range(3)], outcome='timeout')
     data = episode_data(read_episode(path), history=1, number=0, iteration=0)
     assert np.array_equal(data.next_stacked, data.stacked[[1, 2, 2]])
+
+
+@pytest.mark.parametrize(
+    ('text', 'onsets', 'penalised'),
+    [
+        ('..HHHH..', [2], [1]),
+        ('..HH__HH..', [2, 6], [1]),
+        ('..HH?HH..', [2, 5], [1]),
+        ('...______HH', [9], []),
+        ('.._.HH', [4], [3]),
+    ],
+)
+def test_what_was_left_out_stands_between_the_steps_around_it(
+    tmp_path: Path, make_step: MakeStep, write_episode: WriteEpisode, text: str, onsets: list[int], penalised: list[int]
+) -> None:
+    """'.' the robot, 'H' the human, '_' nobody, '?' nobody, as nothing was seen; by the numbers of the steps in the bag."""
+    steps = [make_step(i, intervening=letter == 'H') for i, letter in enumerate(text)]
+    steps = [held(step) if letter in '_?' else step for step, letter in zip(steps, text, strict=True)]
+    blind = np.zeros(0, np.float32)
+    steps = [dataclasses.replace(step, observation=blind) if letter == '?' else step for step, letter in zip(steps, text, strict=True)]
+    data = episode_data(read_episode(write_episode(tmp_path / 'e', steps)), history=1, number=0, iteration=0)
+    assert data.step[data.onset].tolist() == onsets
+    assert data.step[rewards_of(data) < 0].tolist() == penalised
 
 
 def data_of(*, demonstration: bool = False, **changes: np.ndarray) -> InterventionData:

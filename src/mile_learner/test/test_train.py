@@ -127,7 +127,7 @@ def test_data_leave_out_what_says_nothing(tmp_path: Path, make_step: Callable[..
     steps[5] = dataclasses.replace(steps[5], source=Source.HOLD, mode=Mode.HOLD)
     data = episode_data(read_episode(write_episode(tmp_path / 'e', steps)), history=2, number=7, iteration=3)
     assert len(data) == 6
-    assert data.step.tolist() == [0, 1, 2, 3, 5, 6]
+    assert data.step.tolist() == [0, 1, 3, 4, 6, 7]
     assert np.array_equal(data.stacked[2], np.concatenate([steps[1].observation, steps[3].observation]))  # the lost tick was never stacked
     assert np.array_equal(data.stacked[4], np.concatenate([steps[5].observation, steps[6].observation]))  # the held one was
     assert data.intervening.tolist() == [False, False, False, True, False, False]

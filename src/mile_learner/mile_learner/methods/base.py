@@ -30,7 +30,7 @@ class InterventionData:
         human_action: a_h, (N, A); NaN where nu = 0.
         intervening: nu, (N,).
         episode: number of the episode, (N,).
-        step: number of the step within its episode, from 0, (N,).
+        step: number of the step within its episode, from 0, (N,); numbers are missing where steps were left out, as nobody commanded.
         iteration: after which iteration's policy the step was recorded, (N,).
         done: the last step of an episode that ended by itself, not by its time limit, (N,).
         success: whether the step's episode succeeded, (N,).
@@ -83,10 +83,17 @@ class InterventionData:
         return np.where(self.intervening[:, None], self.human_action, self.robot_action)
 
     @property
+    def follows(self) -> NDArray[np.bool_]:
+        """Whether the step in the row before is the one directly before, in the same episode, (N,)."""
+        follows = np.zeros(len(self), dtype=bool)
+        follows[1:] = (self.episode[1:] == self.episode[:-1]) & (self.step[1:] == self.step[:-1] + 1)
+        return follows
+
+    @property
     def onset(self) -> NDArray[np.bool_]:
-        """The first step of every intervention, (N,)."""
-        continues = np.zeros(len(self), dtype=bool)
-        continues[1:] = self.intervening[:-1] & (self.episode[1:] == self.episode[:-1])
+        """The first step of every intervention, (N,); one that was interrupted begins anew."""
+        continues = self.follows
+        continues[1:] &= self.intervening[:-1]
         return self.intervening & ~continues
 
     def decided(self, decisions: str) -> NDArray[np.bool_]:

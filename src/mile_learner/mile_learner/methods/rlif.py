@@ -141,11 +141,9 @@ class Rlif:
 
 
 def rewards_of(data: InterventionData) -> Array:
-    """−1 on the step of the same episode just before every onset, else 0, (N,); demonstrations have no onset."""
+    """−1 on the step of the same episode directly before every onset, else 0, (N,); demonstrations have no onset."""
     reward = np.zeros(len(data), np.float32)
-    onset = np.flatnonzero(data.onset & ~data.demonstration)
-    onset = onset[onset > 0]
-    reward[onset[data.episode[onset] == data.episode[onset - 1]] - 1] = -1.0
+    reward[np.flatnonzero(data.onset & data.follows & ~data.demonstration) - 1] = -1.0
     return reward
 
 
