@@ -73,15 +73,15 @@ class Meaning:
     def agreement(self, policy: Policy, states: Tensor) -> Gains:
         """What intervening would gain where robot and human agree; the mean of p(ν=1|s) there is the floor.
 
-        The mental model is the policy itself, or the noted action its mode; discrete: and it is sure. For Gaussian policies and discrete
-        actions that is the same in all states, and given once, (1, K); else, sampled, at `states` (B, H*d), (B, K).
+        The mental model is the policy itself, or the noted action its mode; discrete: and it is sure. Where that is the same in all
+        states it is given once, (1, K): for discrete actions, and for Gaussian policies that are their own mental model. Else it is
+        that at `states` (B, H*d), (B, K): a noted action has the least std that a policy may have, be the policy's as it may.
         """
         size, noted = policy.architecture, self.mental_model == NOTED
         if size.distribution == 'categorical':
             return Gains(*torch.zeros(2, 1, 1, dtype=torch.float64))
-        if size.distribution == 'gaussian':
-            m = torch.tensor([0.0 if noted else size.action_dim], dtype=torch.float64)
-            return gaussian_gains(m, size.action_dim, DEFAULT_NODES)
+        if size.distribution == 'gaussian' and not noted:
+            return gaussian_gains(torch.tensor([size.action_dim], dtype=torch.float64), size.action_dim, DEFAULT_NODES)
         parts = []
         with torch.no_grad():
             for part in states.split(AT_ONCE):
