@@ -39,7 +39,7 @@ def ensure_initial_policy(run: Run) -> None:
         from mile_learner.bundle import Bundle
         from mile_sim.prepare import OPERATOR_FOLDER, prepare
 
-        folder = prepare(TaskConfig.from_mapping(run.config['task'], source='run.yaml: task'), int(run.config['seed']))
+        folder = prepare(TaskConfig.from_mapping(run.config['task'], source='run.yaml: task'), run.seed)
         if not run.versions():
             Bundle.load(folder / INITIAL_VERSION).save(run.version_path(INITIAL_VERSION))
         if not operator.is_dir():
@@ -86,7 +86,7 @@ def _save_operator(run: Run, shown: str) -> None:
     task, manifest = TaskConfig.from_mapping(run.config['task']), read_manifest(run.version_path(shown))
     config = WarmStartConfig(hidden=manifest.architecture.hidden)
     with _progress('operator') as report:
-        model, _ = expectation(run, manifest, config, int(run.config['seed']), report)
+        model, _ = expectation(run, manifest, config, run.seed, report)
     person = OperatorConfig(c=config.c, sigma=config.sigma)
     with _whole(operator_dir(run.path)) as temporary:
         save_operator(Operator(person, model, ExpertConfig(step_size_m=task.step_size_m), history=task.history), temporary)

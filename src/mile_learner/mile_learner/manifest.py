@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mile_learner.architecture import Architecture
@@ -75,23 +76,52 @@ class Manifest:
         """Rebuild from JSON.
 
         Raises:
-            LearnerError: keys are missing or unknown, or an architecture, c or sigma are not valid.
+            LearnerError: keys are missing or unknown, or a value is not of its type or not valid.
         """
-        content = dict(values)
         try:
+            content = dict(values)
             content['observation_layout'] = tuple(content['observation_layout'])
             content['data'] = tuple(content['data'])
             content['architecture'] = Architecture.from_mapping(content['architecture'])
             mental = content['mental_architecture']
             content['mental_architecture'] = None if mental is None else Architecture.from_mapping(mental)
             manifest = cls(**content)
-            if not (math.isfinite(manifest.c) and 0 < manifest.sigma < math.inf):
-                msg = f'c: got {manifest.c}, sigma: got {manifest.sigma}, expected finite numbers and sigma > 0'
-                raise ConfigError(msg)
+            manifest._check()
             return manifest
-        except (KeyError, TypeError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             msg = f'{source}: is not a policy manifest ({str(error)[:160]}); it was not written by mile, or by another version of it'
             raise LearnerError(msg) from error
+
+    def _check(self) -> None:
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                msg = f'{name}: got {value!r}, expected {" or ".join(kind.__name__ for kind in kinds)}'
+                raise ConfigError(msg)
+        if self.history < 1 or self.architecture.input_dim % self.history:
+            msg = f'history: got {self.history}, expected >= 1 and a divisor of input_dim, {self.architecture.input_dim}'
+            raise ConfigError(msg)
+        if self.iteration is not None and self.iteration < 0:
+            msg = f'iteration: got {self.iteration}, expected >= 0'
+            raise ConfigError(msg)
+        if not (math.isfinite(self.c) and math.isfinite(self.sigma) and self.sigma > 0):
+            msg = f'c: got {self.c}, sigma: got {self.sigma}, expected finite numbers and sigma > 0'
+            raise ConfigError(msg)
+        texts = [*self.observation_layout, *self.weights.values(), *(one[key] for one in self.data for key in ('episode', 'sha256'))]
+        if wrong := [text for text in texts if not isinstance(text, str)]:
+            msg = f'observation_layout, weights, data: got {wrong[0]!r}, expected str'
+            raise ConfigError(msg)
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(('version', 'task', 'method', 'created'), (str,)),
+    **dict.fromkeys(('configuration', 'metrics', 'weights'), (dict,)),
+    **dict.fromkeys(('history', 'seed'), (int,)),
+    **dict.fromkeys(('c', 'sigma'), (int, float)),
+    'parent': (str, NoneType),
+    'iteration': (int, NoneType),
+}
+"""What JSON makes of the values of a manifest; bool is none of these."""
 
 
 def read_manifest(folder: Path) -> Manifest:

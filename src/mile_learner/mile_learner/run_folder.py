@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from mile_learner.config import read_yaml_mapping
+from mile_learner.config import ConfigError, read_yaml_mapping
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically, write_synced
 from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
@@ -148,6 +148,19 @@ class Run:
             msg = f'{path}: is not a run folder (no {RUN_FILE}); give the folder that `mile deploy --run` made'
             raise LearnerError(msg)
         return cls(path, read_yaml_mapping(path / RUN_FILE))
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in the run; 0 if run.yaml has none.
+
+        Raises:
+            ConfigError: that in run.yaml is none.
+        """
+        seed = self.config.get('seed', 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            msg = f'{self.path / RUN_FILE}: seed: got {seed!r}, expected a whole number >= 0; write the one that the run began with'
+            raise ConfigError(msg)
+        return seed
 
     def episode_path(self, iteration: int, index: int) -> Path:
         """Where an episode's finished bag belongs."""

@@ -51,7 +51,7 @@ def train(
 
     Raises:
         LearnerError: unknown method, no data, or data that cannot be trained on.
-        ConfigError: unknown or out-of-range options.
+        ConfigError: unknown or out-of-range options, or a seed in run.yaml that is none.
         TrainingCancelled: `progress` asked to stop.
     """
     start = Bundle.load(run.version_path(run.current()))
@@ -102,7 +102,7 @@ def remove_checkpoints(run: Run) -> None:
 
 def version_seed(run: Run, version: str, seed: int | None) -> int:
     """The seed of the training that makes `version`: from `seed`, by default the run's own (run.yaml) and 0 if it has none."""
-    chosen = seed if seed is not None else int(run.config.get('seed', 0))
+    chosen = seed if seed is not None else run.seed
     return int(np.random.SeedSequence([chosen, int(version[1:])]).generate_state(1)[0])
 
 

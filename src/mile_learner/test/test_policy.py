@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,42 @@ def test_damage_is_named_in_one_line(tmp_path: Path, damage: str, make_bundle: M
         Bundle.load(folder)
     assert str(folder) in str(caught.value)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'values'),
+    [
+        ('version', [math.nan, None]),
+        ('task', [[], {}, math.nan]),
+        ('observation_layout', [None, [1], 7]),
+        ('history', [10**400, 0, -1, True, None, 'x', [], 1.5, 5]),
+        ('architecture', [None, [], 'x']),
+        ('mental_architecture', [3, []]),
+        ('c', [10**400, True, None, 'x', [], math.inf]),
+        ('sigma', [10**400, True, None, -1.0]),
+        ('method', [None]),
+        ('parent', [3]),
+        ('iteration', [[], {}, -1, 1.5, True, 'x']),
+        ('configuration', [None, True, 3, [], 'x']),
+        ('seed', [None, 'x', 1.5]),
+        ('data', [None, [3], [{}], [{'episode': 1, 'sha256': 'x'}]]),
+        ('metrics', [None, []]),
+        ('weights', [None, [], 'x', 1.5, {'policy.safetensors': 3}]),
+    ],
+)
+def test_a_value_of_another_kind_is_named_in_one_line(tmp_path: Path, name: str, values: list[Any], make_bundle: MakeBundle) -> None:
+    folder = tmp_path / 'v000'
+    make_bundle().save(folder)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    for value in values:
+        (folder / MANIFEST_FILE).write_text(json.dumps(manifest | {name: value}))
+        with pytest.raises(LearnerError, match='is not a policy manifest') as caught:
+            read_manifest(folder)
+        assert '\n' not in str(caught.value)
+        assert len(str(caught.value)) < 400 + len(str(folder))
+    (folder / MANIFEST_FILE).write_text('[3]')
+    with pytest.raises(LearnerError, match='is not a policy manifest'):
+        read_manifest(folder)
 
 
 def test_manifest_of_no_version_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mile_learner.bundle import Bundle
+from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
 from mile_learner.run_folder import Done, Episode, Run, RunState, Train, next_action, torn_path
 
@@ -103,6 +104,13 @@ def test_a_run_is_not_created_twice_and_not_opened_from_nothing(tmp_path: Path) 
     with pytest.raises(LearnerError, match='holds a run already'):
         Run.create(tmp_path, {'seed': 2})
     assert Run.open(tmp_path).config == {'seed': 1}
+
+
+@pytest.mark.parametrize('seed', [None, 'abc', -1, 1.5, True, [1]])
+def test_a_seed_that_is_none_is_named_with_its_file(tmp_path: Path, seed: object) -> None:
+    assert (Run(tmp_path, {}).seed, Run(tmp_path, {'seed': 10**30}).seed) == (0, 10**30)
+    with pytest.raises(ConfigError, match=r'run\.yaml: seed: got .*, expected a whole number >= 0'):
+        _ = Run(tmp_path, {'seed': seed}).seed
 
 
 def test_metrics_survive_a_torn_line(tmp_path: Path) -> None:
