@@ -32,7 +32,7 @@ def add(verbs: Any) -> None:
         default=[],
         help="change one of the method's options, e.g. epochs=100",
     )
-    parser.add_argument('--seed', type=whole(0, 2**31 - 1), help="of the training (default: the run's)")
+    parser.add_argument('--seed', type=whole(0, 2**31 - 1), help="of the training (default: one for each version, from the run's)")
     parser.add_argument('--with-salvaged', action='store_true', help='train on what `mile repair` salvaged of torn episodes, too')
     parser.add_argument('--promote', action='store_true', help='let the new version fly; the first one of a run always does')
 

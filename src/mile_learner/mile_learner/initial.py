@@ -54,7 +54,7 @@ def clone_demonstrations(
     Args:
         run: with demonstrations; needs no policy.
         overrides: of `BehaviourCloningConfig`.
-        seed: of the training; by default the run's own (run.yaml) and 0 if it has none.
+        seed: of the training; by default one for each version, from the run's own (run.yaml) and 0 if it has none.
         progress: called after each epoch; returns False to cancel.
 
     Raises:

@@ -37,14 +37,14 @@ def train(
 
     Where nobody took over in any episode the new version is a copy, made as its parent was: a deployment in which all goes well goes on.
     The new version does not fly until it is promoted, by whoever concludes `iteration` if that is given. A training that is killed or
-    cancelled leaves at most a checkpoint behind, from which the same call goes on. The same run, method, options and seed give the same
-    weights to the bit on the same machine.
+    cancelled leaves at most a checkpoint behind, from which the same call goes on. The same run, method, options and explicit seed give the
+    same weights to the bit on the same machine.
 
     Args:
         run: with at least one episode and a current version.
         method: a name in `mile_learner.methods.METHODS`.
         overrides: of the method's configuration.
-        seed: of the training; by default the run's own (run.yaml) and 0 if it has none.
+        seed: of the training; by default one for each version, from the run's own (run.yaml) and 0 if it has none.
         progress: called after each epoch; returns False to cancel.
         with_salvaged: train on salvaged episodes too.
         iteration: which one of a deployment ends with this training; None: none, its next episode is still to be recorded.
@@ -101,9 +101,8 @@ def remove_checkpoints(run: Run) -> None:
 
 
 def version_seed(run: Run, version: str, seed: int | None) -> int:
-    """The seed of the training that makes `version`: from `seed`, by default the run's own (run.yaml) and 0 if it has none."""
-    chosen = seed if seed is not None else run.seed
-    return int(np.random.SeedSequence([chosen, int(version[1:])]).generate_state(1)[0])
+    """The seed of the training that makes `version`: `seed` as it is, by default one of its own from the run's (`Run.seed`)."""
+    return seed if seed is not None else int(np.random.SeedSequence([run.seed, int(version[1:])]).generate_state(1)[0])
 
 
 def provenance(run: Run, episodes: Iterable[Path]) -> tuple[dict[str, str], ...]:

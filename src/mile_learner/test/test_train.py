@@ -66,11 +66,14 @@ def test_a_version_names_its_parent_its_data_and_its_configuration(run: Run) -> 
 def test_training_is_reproducible_bit_for_bit(run: Run) -> None:
     one = train(run, overrides=QUICK, seed=1)
     torch.rand(7)  # the state of the global generator must not matter
-    run.version_path('v001').rename(run.path / 'kept')
     other = train(run, overrides=QUICK, seed=1)
+    assert (one.version, other.version, one.seed) == ('v001', 'v002', 1)
     assert one.weights == other.weights
-    run.version_path('v001').rename(run.path / 'kept_too')
     assert train(run, overrides=QUICK, seed=2).weights != one.weights
+    by_default, the_next = (train(run, overrides=QUICK) for _ in range(2))
+    assert by_default.weights != the_next.weights, 'each version has a seed of its own'
+    run.version_path(the_next.version).rename(run.path / 'kept')
+    assert train(run, overrides=QUICK).weights == the_next.weights
 
 
 def test_a_run_in_which_nobody_took_over_goes_on_with_a_copy(
