@@ -16,6 +16,7 @@ from mile_learner.classifier import InterventionClassifier
 from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.bc_intervention import initial_classifier
 from mile_learner.policy import Architecture
 
 QUICK = {'learning_rate': 1e-2, 'head_learning_rate': 1e-2, 'epochs': 40, 'batch_size': 32}
@@ -74,6 +75,25 @@ def test_steps_without_an_intervention_teach_the_policy_through_the_common_featu
     apart, common = ([weights(d, weight) for d in (data, moved)] for weight in (0.0, 0.5))
     assert all(torch.equal(apart[0][key], apart[1][key]) for key in apart[0])
     assert not torch.equal(common[0]['body.0.weight'], common[1]['body.0.weight'])
+
+
+def test_the_head_has_a_step_size_of_its_own(make_bundle: Callable[..., Bundle]) -> None:
+    data, start = _data(), make_bundle()
+    new = initial_classifier(start, 0)
+
+    def moved(**rates: float) -> tuple[float, float]:
+        trained = _fit(data, start, epochs=2, **rates).mental_model
+        assert isinstance(trained, InterventionClassifier)
+        head = max(
+            (now - then).abs().max().item() for now, then in zip(trained.body[-1].parameters(), new.body[-1].parameters(), strict=True)
+        )
+        features = (trained.body[0].weight - start.policy.body[0].weight).abs().max().item()
+        return head, features
+
+    head, features = moved(head_learning_rate=1e-9, learning_rate=1e-2)
+    assert head < 1e-6 < 1e-2 < features
+    head, features = moved(head_learning_rate=1e-2, learning_rate=1e-9)
+    assert features < 1e-6 < 1e-2 < head
 
 
 def test_the_next_round_goes_on_with_the_head_and_bundles_come_back(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
