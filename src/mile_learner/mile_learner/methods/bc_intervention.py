@@ -29,10 +29,10 @@ from mile_learner.classifier import InterventionClassifier
 from mile_learner.config import option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
-from mile_learner.methods.bc_interventions import BcInterventions
 from mile_learner.methods.checkpoint import TrainingState, epochs
-from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, minibatches
-from mile_learner.methods.weighted_cloning import TASK_EPOCHS, WeightedCloningConfig
+from mile_learner.methods.mile import LEARNING_RATES
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, for_task, minibatches
+from mile_learner.methods.weighted_cloning import WeightedCloningConfig
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,7 @@ class BcIntervention:
 
     def configure(self, task: str) -> BcInterventionConfig:
         """The defaults for a task: the learning rates of MILE."""
-        default = BcInterventionConfig()
-        return dataclasses.replace(
-            default,
-            learning_rate=BcInterventions.learning_rates.get(task, default.learning_rate),
-            epochs=TASK_EPOCHS.get(task, default.epochs),
-        )
+        return for_task(BcInterventionConfig(), task, LEARNING_RATES)
 
     def fit(
         self, data: InterventionData, start: Bundle, *, config: BcInterventionConfig, seed: int, progress: Report | None = None

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from mile_learner.methods.base import InterventionData
+from mile_learner.methods.mile import LEARNING_RATES
 from mile_learner.methods.weighted_cloning import WeightedCloning, Weights
 
 
@@ -21,7 +22,7 @@ class BcInterventions(WeightedCloning):
     """w = nu."""
 
     name = 'bc_interventions'
-    learning_rates = {'button_press': 1e-4, 'drawer_open': 5e-4, 'peg_insert': 1e-4}  # noqa: RUF012 - Table I, row MILE
+    learning_rates = LEARNING_RATES
 
     def weights(self, data: InterventionData, config: Any) -> Weights:  # noqa: ARG002
         """1 where nu = 1, else 0."""

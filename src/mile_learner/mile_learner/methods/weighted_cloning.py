@@ -25,15 +25,11 @@ from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.checkpoint import TrainingState, epochs
-from mile_learner.methods.training import Report, TrainingCancelled, adam, descend
+from mile_learner.methods.training import Report, TrainingCancelled, adam, descend, for_task
 from mile_learner.network import Policy
 from mile_learner.step import Array
 
 Weights = NDArray[np.float64]
-
-TASK_EPOCHS: Mapping[str, int] = {'lunar_lander': 400, 'button_press': 300, 'drawer_open': 300, 'peg_insert': 300}
-"""Table I for 20 iterations of one episode, as MILE has it, also where there is one round, so that all methods take as many steps;
-LunarLander: of the baselines. For 5 iterations of 3 episodes the table gives the baselines 1000 on Meta-World."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +67,7 @@ class WeightedCloning(abc.ABC):
 
     def configure(self, task: str) -> WeightedCloningConfig:
         """The defaults for a task."""
-        default = self.config_type()
-        return dataclasses.replace(
-            default,
-            learning_rate=self.learning_rates.get(task, default.learning_rate),
-            epochs=TASK_EPOCHS.get(task, default.epochs),
-        )
+        return for_task(self.config_type(), task, self.learning_rates)
 
     def fit(self, data: InterventionData, start: Bundle, *, config: Any, seed: int, progress: Report | None = None) -> Bundle:
         """Train a copy of the policy of `start`; the mental model, c and sigma stay as they are.
