@@ -62,6 +62,28 @@ def test_paired_difference_by_hand() -> None:
     assert all(math.isnan(end) for end in paired_difference([np.ones(1)], [np.zeros(1)])[1:])
 
 
+def test_scores_that_are_the_same_distance_apart_by_chance_are_no_certainty() -> None:
+    y = np.array([0.1, 0.4])
+    value, low, high = paired_difference([y + 0.3], [y], steps=[0.1])
+    assert value - low == pytest.approx(high - value)
+    assert value == pytest.approx(0.3)
+    assert high - value == pytest.approx(12.7062 * math.sqrt(0.1**2 / 6 / 2), rel=1e-4), "t's 97.5 % quantile with one degree of freedom"
+    both = paired_difference([y + 0.3, y], [y, np.array([0.9, 0.1])], steps=[0.1, 0.1])
+    parts = np.array([0.1**2 / 6, 0.55**2 * 2]) / 2 / 4
+    freedom = parts.sum() ** 2 / (parts**2).sum()
+    assert both[2] - both[0] == pytest.approx(t.ppf(0.975, freedom) * math.sqrt(parts.sum())), 'what varies more is not touched'
+
+
+@pytest.mark.parametrize('seeds', [2, 3, 5])
+def test_two_methods_that_are_equally_good_are_told_apart_one_time_in_twenty(seeds: int) -> None:
+    """With ten test episodes each."""
+    rng = np.random.default_rng(seeds)
+    ends = np.array(
+        [paired_difference([rng.binomial(10, 0.5, seeds) / 10], [rng.binomial(10, 0.5, seeds) / 10], steps=[0.1]) for _ in range(2000)]
+    )
+    assert ((ends[:, 1] > 0) | (ends[:, 2] < 0)).mean() < 0.065
+
+
 def test_each_task_counts_the_same_however_many_seeds_it_has() -> None:
     few, many = np.array([0.5, 0.7]), np.tile([0.0, 0.2], 4)
     value, low, high = paired_difference([few, many], [np.zeros(2), np.zeros(8)])

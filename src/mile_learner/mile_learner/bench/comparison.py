@@ -53,12 +53,15 @@ def comparison_numbers(table: Table, compared: str) -> Report:
 
 def _against(table: Table, tasks: list[str], compared: str, method: str) -> Report:
     first, other = ([table.judged(task, name) for task in tasks] for name in (compared, method))
-    difference = paired_difference(first, other)
+    steps = [table.step(task) for task in tasks]
+    difference = paired_difference(first, other, steps=steps)
     return {
         'probability_of_improvement': list(probability_of_improvement(first, other)),
         'paired_difference': list(difference),
         'verdict': verdict(*difference[1:]),
-        'tasks': {task: list(paired_difference([a], [b])) for task, a, b in zip(tasks, first, other, strict=True)},
+        'tasks': {
+            task: list(paired_difference([a], [b], steps=[step])) for task, a, b, step in zip(tasks, first, other, steps, strict=True)
+        },
     }
 
 

@@ -60,6 +60,11 @@ class CellResult:
         """Mean of the test episodes' success or return."""
         return float(np.mean([r[key] for r in self.of('test', iteration)]))
 
+    @property
+    def step(self) -> float:
+        """What its last success rate comes in: 1 / test episodes."""
+        return 1 / len(self.of('test', self.tested()[-1]))
+
     def spent(self, iteration: int, key: str = 'interventions') -> int:
         """Steps with an intervention, or all steps, up to and including an iteration, demonstrations included."""
         seen = [*self.of('collect'), *self.of('demonstration')]
@@ -190,6 +195,12 @@ class Table:
             return scores
         initial, expert = (self.scores(task, name, key=metric).mean() for name in REFERENCES)
         return np.asarray((scores - initial) / (expert - initial))
+
+    def step(self, task: str) -> float:
+        """What the scores that verdicts are about come in: 1 / test episodes for success, the fewest of any cell; 0 for a return."""
+        if self.metric(task) != 'success':
+            return 0.0
+        return max(cell.step for cell in self.cells if cell.task == task)
 
     def unpaired(self, task: str) -> list[str]:
         """Cells of which something that all methods of a seed share is not as in most of them.

@@ -47,20 +47,26 @@ def probability_of_improvement(x: Scores, y: Scores) -> tuple[float, float, floa
     return float(statistic(*x, *y)), *interval([*x, *y], statistic)
 
 
-def paired_difference(x: Scores, y: Scores) -> tuple[float, float, float]:
+def paired_difference(x: Scores, y: Scores, *, steps: Sequence[float] = ()) -> tuple[float, float, float]:
     """Mean of X - Y within the same seed, of each task and then over tasks, so that each counts the same, however many seeds it has.
 
     With its 95 % interval by Student's t, NaN with fewer than two seeds in any task.
 
     Tasks are strata; degrees of freedom after Welch and Satterthwaite. With few seeds the percentile bootstrap is too narrow: its interval
     leaves out 0 in one of seven comparisons of five seeds that do not differ. The seeds of x and y must correspond.
+
+    `steps` are what the scores of each task come in: 1/n for a success rate of n episodes, 0 (the default) where they are finer than any
+    difference that matters, as a return is. Coarse scores of few seeds are easily the same distance apart by chance, which would look like
+    certainty. So a task's variance is at least step²/6, that of the difference of two rounded scores: the error of each is uniform, with
+    variance step²/12.
     """
     differences = [a - b for a, b in zip(x, y, strict=True)]
     value = float(np.mean([of_task.mean() for of_task in differences]))
     if any(len(of_task) < 2 for of_task in differences):
         return value, float('nan'), float('nan')
     seeds = np.array([len(of_task) for of_task in differences])
-    parts = np.array([of_task.var(ddof=1) for of_task in differences]) / seeds / len(differences) ** 2
+    rounding = np.array(steps or np.zeros(len(differences))) ** 2 / 6
+    parts = np.maximum([of_task.var(ddof=1) for of_task in differences], rounding) / seeds / len(differences) ** 2
     variance = parts.sum()
     freedom = variance**2 / (parts**2 / (seeds - 1)).sum() if variance > 0 else 1.0
     half = float(t.ppf(0.975, freedom) * np.sqrt(variance))
