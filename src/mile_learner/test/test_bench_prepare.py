@@ -50,6 +50,12 @@ def test_preparation_is_in_the_band_calibrated_disjoint_and_reproducible(
     weights = [name for name in account['sha256'] if name.endswith('safetensors')]
     assert weights
     assert [again['sha256'][name] for name in weights] == [account['sha256'][name] for name in weights]
+    for manifest in tmp_path.rglob('manifest.json'):
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {'created': '2020-01-01T00:00:00+00:00'}))
+    (tmp_path / 'bench' / prepared.folder.name / 'account.json').unlink()
+    later = prepare(toy_task, 0, TINY)
+    assert later.account()['sha256'] != again['sha256']
+    assert later.shared_digest() == prepared.shared_digest(), 'the same networks, whenever they were made'
     assert again['humans'] == {human: account['humans'][human] for human in again['humans']}
 
 

@@ -59,7 +59,7 @@ def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> Non
         assert data[methods[0], 0] == data[methods[1], 0] != data[methods[0], 1]
         starts = {tuple(r['start'] for r in results[method, human, seed].of('test')) for method in methods for seed in (0, 1)}
         assert len(starts) == 1
-    shared = {seed: {cell.shared for cell in results.values() if cell.seed == seed} for seed in (0, 1)}
+    shared = {seed: {cell.networks for cell in results.values() if cell.seed == seed} for seed in (0, 1)}
     assert [len(hashes) for hashes in shared.values()] == [1, 1], 'whoever the human is, and however many were prepared since'
     assert not shared[0] & shared[1]
     assert all(set(cell.made_with) == {'mile_learner', 'cpu', *PACKAGES} for cell in results.values())

@@ -59,7 +59,7 @@ def run_cell(cell: Cell, options: RunOptions, preparation: PrepareConfig, sink: 
     prepared = prepare(cell.task, cell.seed, preparation, humans=humans)
     suite = SUITES[cell.suite]
     tests = prepared.starts[options.starts][: options.test]
-    made_from = {'prepared': prepared.folder.name, 'shared': prepared.shared_digest(), 'made_with': made_with()}
+    made_from = {'prepared': prepared.folder.name, 'networks': prepared.shared_digest(), 'made_with': made_with()}
     judged = {'metric': prepared.task.metric}  # the report is made where the task need not be registered
     sink({'kind': 'cell', **dataclasses.asdict(cell), **judged, **made_from, 'options': options.to_mapping()})
     if cell.human == NO_HUMAN:

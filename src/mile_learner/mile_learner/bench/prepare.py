@@ -34,6 +34,7 @@ from mile_learner.bundle import Bundle
 from mile_learner.config import Config, option
 from mile_learner.errors import LearnerError
 from mile_learner.files import sha256_of, write_atomically
+from mile_learner.manifest import MANIFEST_FILE
 from mile_learner.network import Policy
 from mile_learner.run_folder import SHOWN_EPISODES
 
@@ -264,9 +265,14 @@ class Prepared:
         return read_account(path)
 
     def shared_digest(self) -> str:
-        """Hash of what all cells of this task and seed share: all but the humans' dials."""
+        """Hash of what all cells of this task and seed share: start states, networks, what the expert does; not the humans' dials.
+
+        Nor the manifests of the networks, which say when these were made: the same networks are the same preparation.
+        """
         hashes = read_account(self.folder / 'account.json')['sha256']
-        shared = sorted((name, digest) for name, digest in hashes.items() if not name.startswith('human_'))
+        shared = sorted(
+            (name, digest) for name, digest in hashes.items() if not name.startswith('human_') and Path(name).name != MANIFEST_FILE
+        )
         return hashlib.sha256(json.dumps(shared).encode()).hexdigest()[:16]
 
     def _search_initial(self) -> Bundle:

@@ -30,7 +30,9 @@ class CellResult:
         records: all of them, in order.
         quick: made with little effort, to see that it works.
         chosen: options that `mile bench tune` chose, by task and method, as JSON; empty if nothing was tuned.
-        shared: hash of what it shares with all cells of its task and seed, as the initial policy; empty if it does not say.
+        networks: hash of what it shares with all cells of its task and seed, as the initial policy; empty if it does not say.
+        shared: the same as cells said it before, with the time of its making in it: equal ones are of one preparation, others need not
+            differ.
         made_with: see `mile_learner.bench.provenance`; empty if it does not say.
         metric: 'success' or 'return': what its task is judged by; empty if it does not say.
     """
@@ -44,6 +46,7 @@ class CellResult:
     records: list[dict[str, Any]]
     quick: bool = False
     chosen: str = ''
+    networks: str = ''
     shared: str = ''
     made_with: dict[str, str] = field(default_factory=dict)
     metric: str = ''
@@ -89,7 +92,7 @@ def _read(path: Path) -> CellResult:
         head, *records = [load_json(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
         options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
-        made = {key: head[key] for key in ('shared', 'made_with', 'metric') if key in head}
+        made = {key: head[key] for key in ('networks', 'shared', 'made_with', 'metric') if key in head}
         cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'], **made)
         _check_whole(cell, options.get('test'))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -211,7 +214,7 @@ class Table:
         for seed in self.seeds(task):
             cells = [cell for cell in self.cells if (cell.task, cell.seed) == (task, seed)]
             first = {cell.method: json.dumps(episodes) for cell in cells if (episodes := cell.of('collect', 1))}
-            prepared = {cell.method: cell.shared for cell in cells if cell.shared}
+            prepared = {cell.method: cell.networks for cell in cells if cell.networks}
             odd = {*_unusual(first), *_unusual(prepared)}
             found += [f'{cell.method} of seed {seed}' for cell in cells if cell.method in odd]
         return found
@@ -235,18 +238,25 @@ def _unusual(values: Mapping[str, str]) -> list[str]:
 def doubtful_references(results: Sequence[CellResult]) -> dict[str, list[int]]:
     """The seeds, by "REFERENCE on TASK", of the references that cannot be held against the methods beside them.
 
-    Of these two only one says what it was prepared from, and a reference has no episodes with a human that could be compared instead.
+    Not both say comparably what they were prepared from, and a reference has no episodes with a human that could be compared instead.
     """
-    said: dict[tuple[str, str, int], bool] = {}
+    helped: dict[tuple[str, str, int], list[CellResult]] = {}
     for cell in results:
-        key = (cell.suite, cell.task, cell.seed)
         if cell.human != NO_HUMAN:
-            said[key] = said.get(key, False) or bool(cell.shared)
+            helped.setdefault((cell.suite, cell.task, cell.seed), []).append(cell)
     found: dict[str, list[int]] = {}
     for cell in sorted(results, key=lambda cell: cell.seed):
-        if cell.human == NO_HUMAN and bool(cell.shared) != said.get((cell.suite, cell.task, cell.seed), bool(cell.shared)):
+        beside = helped.get((cell.suite, cell.task, cell.seed), [])
+        if cell.human == NO_HUMAN and beside and not _comparable(cell, beside):
             found.setdefault(f'{cell.method} on {cell.task}', []).append(cell.seed)
     return found
+
+
+def _comparable(reference: CellResult, methods: Sequence[CellResult]) -> bool:
+    """Whether one of them says what it was prepared from as the reference does, or nobody says it."""
+    if not any(cell.networks or cell.shared for cell in (reference, *methods)):
+        return True
+    return any((reference.networks and cell.networks) or (reference.shared and cell.shared == reference.shared) for cell in methods)
 
 
 def assumed_metrics(results: Sequence[CellResult]) -> list[str]:
