@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from mile_learner.bench import figures
 from mile_learner.bench.report import make_report
-from mile_learner.bench.suites import REFERENCES
+from mile_learner.bench.suites import REFERENCES, Cell
 from mile_learner.bench.tune import CHOSEN_FILE, choose
 from mile_learner.errors import LearnerError
 
@@ -226,6 +227,35 @@ def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:
     assert found['knows_when']['scores']['average_precision']['mean'] == pytest.approx((1 / 4 + 3 / 4) / 2)
     assert found['knows_when']['steps'] == 16
     assert found['knows_when']['scores']['average_precision']['low'] is None, 'one seed has no interval, and JSON no NaN'
+
+
+def test_predictions_are_told_apart_by_who_flew(tmp_path: Path) -> None:
+    (tmp_path / 'cells').mkdir()
+    for method, seeds in {'mile': 3, 'iwr': 2}.items():
+        for seed in range(seeds):
+            cell = Cell('prediction', 'door', 'as_published', method, seed)
+            nu = [1, 0, 0, 0] if method == 'mile' else [1, 1, 1, 0]
+            records = [
+                {'kind': 'prediction', 'iteration': iteration, 'predictor': name, 'p': [0.5, 0.25, 0.25, 0.25], 'nu': nu}
+                for iteration in range(2, 6)
+                for name in (method, 'majority')
+            ]
+            lines = [dataclasses.asdict(cell) | {'options': {'quick': False}}, *records]
+            (tmp_path / 'cells' / f'{cell.name}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    mile, iwr = make_report(tmp_path)['predictions']
+    assert [entry['flown'] for entry in (mile, iwr)] == ['mile', 'iwr']
+    assert [set(entry['tasks']['door']) for entry in (mile, iwr)] == [{'mile', 'majority'}, {'iwr', 'majority'}]
+    briers = [entry['tasks']['door']['majority']['scores']['brier']['per_seed'] for entry in (mile, iwr)]
+    assert briers == [[pytest.approx((0.25 + 3 / 16) / 4)] * 3, [pytest.approx((0.25 + 2 * 9 / 16 + 1 / 16) / 4)] * 2]
+    text = (tmp_path / 'report.md').read_text()
+    for flown in ('mile', 'iwr'):
+        assert f'## prediction, human: as_published, flown by {flown}\n' in text
+        assert f'![prediction-as_published-{flown}.png]' in text
+    for path in (tmp_path / 'cells').glob('*-iwr-*'):
+        path.unlink()
+    (alone,) = make_report(tmp_path)['predictions']
+    assert alone == {key: value for key, value in mile.items() if key != 'flown'}
+    assert '## prediction, human: as_published\n' in (tmp_path / 'report.md').read_text()
 
 
 def test_a_chosen_learning_rate_says_whether_other_seeds_would_choose_it_too(tmp_path: Path) -> None:

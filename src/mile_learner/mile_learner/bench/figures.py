@@ -55,8 +55,8 @@ def comparisons(entries: Sequence[Report], folder: Path) -> None:
         _differences(group, path.with_name(f'{path.stem}-paired.png'))
 
 
-def _path(folder: Path, suite: str, human: str) -> Path:
-    return folder / f'{file_name(f"{suite}-{human}")}.png'
+def _path(folder: Path, *names: str) -> Path:
+    return folder / f'{file_name("-".join(names))}.png'
 
 
 def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None], intervals: str) -> None:
@@ -191,5 +191,5 @@ def _differences(group: Sequence[Report], path: Path) -> None:
 
 
 def prediction(entry: Report, folder: Path) -> None:
-    """One figure per suite and human, into `folder`."""
-    draw_prediction(entry, _path(folder, entry['suite'], entry['human']))
+    """One figure per suite, human and, where there are several, method that flew, into `folder`."""
+    draw_prediction(entry, _path(folder, entry['suite'], entry['human'], *([entry['flown']] if 'flown' in entry else [])))

@@ -39,7 +39,8 @@ def draw_prediction(entry: Report, path: Path) -> None:
     handles, labels = panels[2][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=len(labels), fontsize='small')
     every = [content['scores'][score] for task in tasks for content in entry['tasks'][task].values() for score in content['scores']]
-    figure.suptitle(f'prediction of interventions, human: {entry["human"]}\n{note(every, BARS)}', fontsize='medium')
+    about = f'human: {entry["human"]}' + (f', flown by {label(entry["flown"])}' if 'flown' in entry else '')
+    figure.suptitle(f'prediction of interventions, {about}\n{note(every, BARS)}', fontsize='medium')
     figure.savefig(path, dpi=110)
 
 

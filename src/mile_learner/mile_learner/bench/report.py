@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -66,10 +67,10 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
         lines += [f'**No pairs**: there is no cell of {method}; `--method NAME` compares another ({", ".join(shown)}).', '']
     for table in tables(results):
         if SUITES[table.suite].prediction:
-            entry = prediction_numbers(table)
-            report['predictions'].append(entry)
-            lines += prediction_text(entry)
-            figures.prediction(entry, out / 'figures')
+            for entry in predictions(table):
+                report['predictions'].append(entry)
+                lines += prediction_text(entry)
+                figures.prediction(entry, out / 'figures')
         else:
             entry = comparison_numbers(table, method)
             report['comparisons'].append(entry)
@@ -183,6 +184,15 @@ def _triple(value: list[float], form: str) -> str:
     return _interval_text(estimate, lambda number: format(number, form))
 
 
+def predictions(table: Table) -> list[Report]:
+    """What `prediction_numbers` gives, of each method whose policy flew; where these are several, with its name.
+
+    Each of them met interventions of its own. The predictors beside the methods' own are in the cells of each.
+    """
+    flown = {name: dataclasses.replace(table, cells=[cell for cell in table.cells if cell.method == name]) for name in table.methods}
+    return [prediction_numbers(cells) | ({'flown': name} if len(flown) > 1 else {}) for name, cells in flown.items()]
+
+
 def prediction_numbers(table: Table) -> Report:
     """Scores of every predictor per task: of each held-out iteration, averaged within a seed, over seeds; curves are of all steps.
 
@@ -218,7 +228,8 @@ def _defined(iterations: Sequence[Mapping[str, float]], score: str) -> float:
 
 def prediction_text(entry: Report) -> list[str]:
     """Markdown of the prediction of interventions."""
-    lines = [f'## {entry["suite"]}, human: {entry["human"]}', '']
+    flown = f', flown by {entry["flown"]}' if 'flown' in entry else ''
+    lines = [f'## {entry["suite"]}, human: {entry["human"]}{flown}', '']
     for task, predictors in entry['tasks'].items():
         heads = [f'{name.replace("_", " ")} ({better} is better)' for name, better in SCORES.items()]
         lines += [f'### {task}', '', f'| predictor | steps | {" | ".join(heads)} |', '|---' * (2 + len(heads)) + '|']
