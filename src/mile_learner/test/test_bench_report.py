@@ -59,8 +59,36 @@ def test_seeds_that_one_method_lacks_do_not_count_and_it_is_named(out: Path) -> 
 
 
 def test_without_the_method_that_is_compared_it_says_so(out: Path) -> None:
-    make_report(out, only=['quick', 'slow'])
+    for path in (out / 'cells').glob('*-mile-*'):
+        path.unlink()
+    make_report(out)
     assert '**No pairs**: there is no cell of mile; `--method NAME` compares another (quick, slow).' in (out / 'report.md').read_text()
+
+
+def test_a_method_that_is_only_not_shown_is_not_said_to_have_no_cell(out: Path) -> None:
+    make_report(out, only=['quick', 'slow'])
+    told = '**No pairs**: mile is not among those that `--only` names; `--method NAME` compares another (quick, slow).'
+    assert told in (out / 'report.md').read_text()
+
+
+def test_of_references_alone_no_other_method_is_offered(out: Path) -> None:
+    for path in (out / 'cells').iterdir():
+        path.unlink()
+    for seed in range(2):
+        for method in REFERENCES:
+            _cell(out, 'door', method, seed, 4, human='nobody')
+    assert '**No pairs**: there are cells of the references alone.\n' in _markdown(out)
+
+
+def test_a_report_lists_its_own_figures(out: Path) -> None:
+    assert '![single-as_published-paired.png]' in _markdown(out)
+    make_report(out, only=['quick'])
+    (out / 'figures' / 'single-delayed.png').write_bytes(b'of an earlier report')
+    text = (out / 'report.md').read_text()
+    assert '![single-as_published.png]' in text
+    assert 'paired.png' not in text
+    make_report(out, only=['quick'])
+    assert 'delayed.png' not in (out / 'report.md').read_text()
 
 
 def test_paired_differences_are_drawn_where_they_are_known(out: Path) -> None:

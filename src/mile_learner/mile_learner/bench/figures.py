@@ -37,33 +37,36 @@ _DIFFERENCES = {
 """By the metrics of the tasks that a difference is of."""
 
 
-def comparisons(entries: Sequence[Report], folder: Path) -> None:
-    """One figure to three per suite and human, into `folder`; see `_differences` for the one that may be missing."""
+def comparisons(entries: Sequence[Report], folder: Path) -> list[Path]:
+    """One figure to three per suite and human, into `folder`, and which these are; see `_differences` for the one that may be missing."""
     groups: dict[tuple[str, str], list[Report]] = {}
     for entry in entries:
         groups.setdefault((entry['suite'], entry['human']), []).append(entry)
+    drawn = []
     for (suite, human), group in groups.items():
         path = _path(folder, suite, human)
         tasks = group[0]['tasks']
         if len(group) > 1:
-            _panels(group[0], path, functools.partial(_over_demonstrations, group), BARS_ASIDE)
+            drawn += _panels(group[0], path, functools.partial(_over_demonstrations, group), BARS_ASIDE)
         elif any(len(points) > 1 for content in tasks.values() for points in content['methods'].values()):
-            _panels(group[0], path, functools.partial(_curves, group[0], 'iteration'), BARS_ASIDE)
-            _panels(group[0], path.with_name(f'{path.stem}-spent.png'), functools.partial(_curves, group[0], 'interventions'), BARS_ASIDE)
+            spent = path.with_name(f'{path.stem}-spent.png')
+            drawn += _panels(group[0], path, functools.partial(_curves, group[0], 'iteration'), BARS_ASIDE)
+            drawn += _panels(group[0], spent, functools.partial(_curves, group[0], 'interventions'), BARS_ASIDE)
         else:
-            _panels(group[0], path, functools.partial(_bars, group[0]), BARS)
-        _differences(group, path.with_name(f'{path.stem}-paired.png'))
+            drawn += _panels(group[0], path, functools.partial(_bars, group[0]), BARS)
+        drawn += _differences(group, path.with_name(f'{path.stem}-paired.png'))
+    return drawn
 
 
 def _path(folder: Path, *names: str) -> Path:
     return folder / f'{file_name("-".join(names))}.png'
 
 
-def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None], intervals: str) -> None:
-    """One panel per task; `intervals` says what is drawn of them."""
+def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None], intervals: str) -> list[Path]:
+    """One panel per task, and none without any; `intervals` says what is drawn of them. Returns the figures, `path` or none."""
     tasks = [task for task, content in entry['tasks'].items() if content['methods']]
     if not tasks:
-        return
+        return []
     names = [[label(name) for name in entry['tasks'][task]['methods']] for task in tasks]
     width = 4.2 + 0.04 * max(map(len, itertools.chain(*names)))
     figure = Figure(figsize=(width * len(tasks) + 1.5, max(4.0, 0.3 * max(map(len, names)))), layout='constrained')
@@ -77,6 +80,7 @@ def _panels(entry: Report, path: Path, draw: Callable[[Any, str], None], interva
     points = [point for task in tasks for of_method in entry['tasks'][task]['methods'].values() for point in of_method]
     figure.suptitle(f'{entry["suite"]}, human: {entry["human"]}\n{note(points, intervals)}', fontsize='medium')
     figure.savefig(path, dpi=110)
+    return [path]
 
 
 def _references(line: Callable[..., object], content: Report) -> None:
@@ -159,13 +163,13 @@ def _difference_columns(group: Sequence[Report]) -> dict[str, dict[str, list[flo
     return {title: found for title, found in known.items() if found}
 
 
-def _differences(group: Sequence[Report], path: Path) -> None:
+def _differences(group: Sequence[Report], path: Path) -> list[Path]:
     """A panel per column, a row per method that it has; none, nor one from before, where there is nothing to compare."""
     columns = _difference_columns(group)
     names = list(dict.fromkeys(itertools.chain(*columns.values())))
     path.unlink(missing_ok=True)
     if not names:
-        return
+        return []
     labels = [label(name) for name in names]
     metrics = {task: content['metric'] for entry in group for task, content in entry['tasks'].items() if content['seeds']}
     figure = Figure(figsize=(2.8 * len(columns) + 1.5 + 0.08 * max(map(len, labels)), 2.0 + 0.3 * len(names)), layout='constrained')
@@ -188,8 +192,9 @@ def _differences(group: Sequence[Report], path: Path) -> None:
     about = f"{compared} minus the other, paired by seed\nerror bars: 95 % interval by Student's t"
     figure.suptitle(f'{group[0]["suite"]}, human: {group[0]["human"]}\n{about}', fontsize='medium')
     figure.savefig(path, dpi=110)
+    return [path]
 
 
-def prediction(entry: Report, folder: Path) -> None:
-    """One figure per suite, human and, where there are several, method that flew, into `folder`."""
-    draw_prediction(entry, _path(folder, entry['suite'], entry['human'], *([entry['flown']] if 'flown' in entry else [])))
+def prediction(entry: Report, folder: Path) -> list[Path]:
+    """One figure per suite, human and, where there are several, method that flew, into `folder`; returns it, if anything was predicted."""
+    return draw_prediction(entry, _path(folder, entry['suite'], entry['human'], *([entry['flown']] if 'flown' in entry else [])))

@@ -15,11 +15,11 @@ ROOM = 1.15
 """Height of the log-loss axis, in the largest value that is no majority's."""
 
 
-def draw_prediction(entry: Report, path: Path) -> None:
-    """A column per task, into `path`; nothing where nothing was predicted."""
+def draw_prediction(entry: Report, path: Path) -> list[Path]:
+    """A column per task, into `path`, which is returned; nothing where nothing was predicted."""
     tasks = [task for task, predictors in entry['tasks'].items() if predictors]
     if not tasks:
-        return
+        return []
     figure = Figure(figsize=(3.6 * len(tasks) + 1, 9.0), layout='constrained')
     panels = figure.subplots(3, len(tasks), squeeze=False, height_ratios=(1.0, 1.0, 1.3))
     drawn = styles(_ordered({name for task in tasks for name in entry['tasks'][task]}))
@@ -42,6 +42,7 @@ def draw_prediction(entry: Report, path: Path) -> None:
     about = f'human: {entry["human"]}' + (f', flown by {label(entry["flown"])}' if 'flown' in entry else '')
     figure.suptitle(f'prediction of interventions, {about}\n{note(every, BARS)}', fontsize='medium')
     figure.savefig(path, dpi=110)
+    return [path]
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

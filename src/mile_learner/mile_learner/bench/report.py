@@ -63,25 +63,34 @@ def make_report(out: Path, method: str = 'mile', only: Sequence[str] = ()) -> Re
     if doubtful := doubtful_references(results):
         told = ', '.join(f'{name} (seeds {", ".join(map(str, seeds))})' for name, seeds in sorted(doubtful.items()))
         lines += [f'**Perhaps not paired** with the methods, as only these or those say what they were prepared from: {told}.', '']
-    if method not in shown:
-        lines += [f'**No pairs**: there is no cell of {method}; `--method NAME` compares another ({", ".join(shown)}).', '']
+    if method not in shown and not all(SUITES[cell.suite].prediction for cell in results):
+        lines += no_pairs_text(method, shown, hidden=method in there)
+    drawn: list[Path] = []
     for table in tables(results):
         if SUITES[table.suite].prediction:
             for entry in predictions(table):
                 report['predictions'].append(entry)
                 lines += prediction_text(entry)
-                figures.prediction(entry, out / 'figures')
+                drawn += figures.prediction(entry, out / 'figures')
         else:
             entry = comparison_numbers(table, method)
             report['comparisons'].append(entry)
             lines += comparison_text(entry)
-    figures.comparisons(report['comparisons'], out / 'figures')
-    names = sorted(path.name for path in (out / 'figures').glob('*.png'))
+    drawn += figures.comparisons(report['comparisons'], out / 'figures')
+    names = sorted(path.name for path in drawn)
     lines += ['## Figures', '', *(f'![{name}](figures/{name})' for name in names), '']
     write_atomically(out / 'report.md', ('\n'.join(lines)).encode())
     report = _finite(report)
     write_atomically(out / 'report.json', (json.dumps(report, indent=1, allow_nan=False) + '\n').encode())
     return report
+
+
+def no_pairs_text(method: str, shown: Sequence[str], *, hidden: bool) -> list[str]:
+    """Why nothing is compared with the others; `hidden`: there are cells of the method, which are not shown."""
+    if not shown:
+        return ['**No pairs**: there are cells of the references alone.', '']
+    why = f'{method} is not among those that `--only` names' if hidden else f'there is no cell of {method}'
+    return [f'**No pairs**: {why}; `--method NAME` compares another ({", ".join(shown)}).', '']
 
 
 def tuning_text(results: Iterable[CellResult]) -> list[str]:
