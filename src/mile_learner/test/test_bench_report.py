@@ -16,17 +16,20 @@ from mile_learner.bench.tune import CHOSEN_FILE, choose
 from mile_learner.errors import LearnerError
 
 
-def _cell(out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50, **head: Any) -> None:
+def _cell(
+    out: Path, task: str, method: str, seed: int, succeeded: int, returned: float = 0.0, steps: int = 50, start: int = 0, **head: Any
+) -> None:
     """One whole cell whose policy succeeded in so many of ten test episodes, with the same return in each, after one episode of `steps`."""
-    names = {'suite': 'single', 'task': task, 'human': 'as_published', 'method': method, 'seed': seed, 'demonstrations': 0}
+    cell = Cell('single', task, head.pop('human', 'as_published'), method, seed)
     tests = [
-        {'kind': 'test', 'iteration': 1, 'start': k, 'success': k < succeeded, 'return': returned, 'interventions': 0} for k in range(10)
+        {'kind': 'test', 'iteration': 1, 'start': start + k, 'success': k < succeeded, 'return': returned, 'interventions': 0}
+        for k in range(10)
     ]
     first = {'kind': 'collect', 'iteration': 1, 'start': 7, 'success': True, 'return': 1.0, 'steps': steps, 'interventions': 10}
     fit = {'kind': 'fit', 'iteration': 1, 'configuration': {'learning_rate': 0.001}}
-    lines = [{**names, 'options': {'quick': False}, **head}, first, fit, *tests]
+    lines = [{**dataclasses.asdict(cell), 'options': {'quick': False}, **head}, first, fit, *tests]
     (out / 'cells').mkdir(exist_ok=True)
-    (out / 'cells' / f'{task}-{method}-{seed}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    (out / 'cells' / f'{cell.name}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_a_method_that_was_not_run_everywhere_is_compared_where_it_was(out: Path
 
 
 def test_seeds_that_one_method_lacks_do_not_count_and_it_is_named(out: Path) -> None:
-    (out / 'cells' / 'door-slow-1.jsonl').unlink()
+    (out / 'cells' / 'single-door-as_published-slow-d0-s1.jsonl').unlink()
     door, lamp = (make_report(out)['comparisons'][0]['tasks'][task] for task in ('door', 'lamp'))
     assert (door['seeds'], door['left_out']) == ([0, 2], {1: ['slow']})
     assert (lamp['seeds'], lamp['left_out']) == ([0, 1, 2], {})
@@ -161,6 +164,12 @@ def test_cells_that_do_not_share_their_first_episodes_are_named(out: Path) -> No
     assert 'quick of seed 1' in (out / 'report.md').read_text()
 
 
+def test_cells_that_were_tested_on_other_start_states_are_named(out: Path) -> None:
+    _cell(out, 'lamp', 'quick', 2, 4, start=10)
+    assert make_report(out)['comparisons'][0]['tasks']['lamp']['unpaired'] == ['quick of seed 2']
+    assert 'tested start states are not those of the other methods: quick of seed 2.' in _markdown(out)
+
+
 def test_cells_that_were_prepared_apart_are_named(out: Path) -> None:
     for seed in range(3):
         for method, networks in {'mile': 'a', 'quick': 'a' if seed else 'b', 'slow': 'a'}.items():
@@ -241,15 +250,15 @@ def test_a_predictor_is_scored_within_each_iteration(tmp_path: Path) -> None:
         'knows_when': {0: [0.1, 0.2, 0.2, 0.2], 1: [0.8, 0.8, 0.8, 0.9]},
         'knows_which': {0: [0.9, 0.1, 0.1, 0.1], 1: [0.9, 0.9, 0.9, 0.1]},
     }
-    head = {'suite': 'prediction', 'task': 'door', 'human': 'as_published', 'method': 'mile', 'seed': 0, 'demonstrations': 0}
+    cell = Cell('prediction', 'door', 'as_published', 'mile', 0)
     records = [
         {'kind': 'prediction', 'iteration': iteration, 'predictor': name, 'p': p[iteration % 2], 'nu': nu}
         for iteration, nu in happened.items()
         for name, p in told.items()
     ]
     (tmp_path / 'cells').mkdir()
-    lines = [head | {'options': {'quick': False}}, *records]
-    (tmp_path / 'cells' / 'door.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    lines = [dataclasses.asdict(cell) | {'options': {'quick': False}}, *records]
+    (tmp_path / 'cells' / f'{cell.name}.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n')
     found = make_report(tmp_path)['predictions'][0]['tasks']['door']
     assert found['knows_which']['scores']['average_precision']['mean'] == pytest.approx(1.0)
     assert found['knows_when']['scores']['average_precision']['mean'] == pytest.approx((1 / 4 + 3 / 4) / 2)

@@ -132,7 +132,10 @@ def comparison_text(entry: Report) -> list[str]:
         lines += left_out_text(content['left_out'])
         if content['unpaired']:
             names = ', '.join(content['unpaired'])
-            lines += [f'**Not paired**, as initial policy or first episodes are not those of the other methods: {names}.', '']
+            lines += [
+                f'**Not paired**, as initial policy, first episodes or tested start states are not those of the other methods: {names}.',
+                '',
+            ]
         lines += [
             f'| method | iteration | {content["metric"]} | interventions |' + (' success |' if returns else ''),
             '|---' * (4 + returns) + '|',

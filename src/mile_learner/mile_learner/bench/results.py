@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mile_learner.bench.suites import NO_HUMAN, REFERENCES, suite_named
+from mile_learner.bench.suites import NO_HUMAN, REFERENCES, Cell, suite_named
 from mile_learner.bench.tasks import METRICS, TASKS, get_task
 from mile_learner.errors import LearnerError
 from mile_learner.plain_text import load_json
@@ -50,6 +50,11 @@ class CellResult:
     shared: str = ''
     made_with: dict[str, str] = field(default_factory=dict)
     metric: str = ''
+
+    @property
+    def name(self) -> str:
+        """As `mile_learner.bench.suites.Cell.name`."""
+        return Cell(self.suite, self.task, self.human, self.method, self.seed, self.demonstrations).name
 
     def of(self, kind: str, iteration: int | None = None) -> list[dict[str, Any]]:
         """The records of a kind, and of an iteration if given."""
@@ -98,6 +103,9 @@ def _read(path: Path) -> CellResult:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: is not a whole cell of a comparison ({error}); delete it and resume the comparison'
         raise LearnerError(msg) from error
+    if path.stem != cell.name:
+        msg = f'{path}: got the records of {cell.name}, expected them in {cell.name}.jsonl alone; delete it if it is a copy, else rename it'
+        raise LearnerError(msg)
     return cell
 
 
@@ -208,14 +216,15 @@ class Table:
     def unpaired(self, task: str) -> list[str]:
         """Cells of which something that all methods of a seed share is not as in most of them.
 
-        That is what was prepared, and the first episodes, for which all methods fly the initial policy.
+        That is what was prepared, the first episodes, for which all methods fly the initial policy, and the start states of the last test.
         """
         found = []
         for seed in self.seeds(task):
             cells = [cell for cell in self.cells if (cell.task, cell.seed) == (task, seed)]
             first = {cell.method: json.dumps(episodes) for cell in cells if (episodes := cell.of('collect', 1))}
             prepared = {cell.method: cell.networks for cell in cells if cell.networks}
-            odd = {*_unusual(first), *_unusual(prepared)}
+            tested = {cell.method: json.dumps([episode['start'] for episode in cell.of('test', cell.tested()[-1])]) for cell in cells}
+            odd = {*_unusual(first), *_unusual(prepared), *_unusual(tested)}
             found += [f'{cell.method} of seed {seed}' for cell in cells if cell.method in odd]
         return found
 
