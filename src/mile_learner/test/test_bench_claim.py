@@ -58,6 +58,27 @@ def test_what_no_tuning_wrote_is_refused(tmp_path: Path, tuned: Path, capsys: py
     assert 'expected what `mile bench tune SUITE' in _refused(capsys, 'run', 'single', '--tuned', tuned, '--out', tmp_path / 'out')
 
 
+@pytest.mark.parametrize('grids', ['3', '{"door": {"iwr": {"rates": ["much"], "quick": false}}}', '{"door": {"iwr": {"rates": [0.1]}}}'])
+def test_grids_that_no_tuning_wrote_are_refused(tmp_path: Path, tuned: Path, capsys: pytest.CaptureFixture[str], grids: str) -> None:
+    (tuned / 'chosen.json').write_text(f'{{"chosen": {json.dumps(CHOSEN)}, "grids": {grids}}}')
+    assert 'expected what `mile bench tune SUITE' in _refused(capsys, 'run', 'single', '--tuned', tuned, '--out', tmp_path / 'out')
+
+
+def test_what_was_chosen_with_quick_is_refused_without(tmp_path: Path, tuned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grids = {task: {method: {'rates': [1e-3], 'seeds': 1, 'quick': True} for method in methods} for task, methods in CHOSEN.items()}
+    (tuned / 'chosen.json').write_text(json.dumps({'chosen': CHOSEN, 'grids': grids}))
+    error = _refused(capsys, 'run', 'single', '--tuned', tuned, '--out', tmp_path / 'out', '--tasks', 'drawer_open', '--methods', 'mile')
+    assert f'--tuned: got {tuned}, where --quick chose' in error
+    assert not (tmp_path / 'out').exists()
+
+
+def test_from_what_was_chosen_makes_no_other_comparison(tmp_path: Path) -> None:
+    with claimed(tmp_path, RunOptions(chosen=json.dumps(CHOSEN)), PrepareConfig()):
+        pass
+    with claimed(tmp_path, RunOptions(chosen=json.dumps(CHOSEN), grids='{"drawer_open": {}}'), PrepareConfig()):
+        pass
+
+
 def test_other_options_are_named_with_both_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with claimed(tmp_path, RunOptions(test=50, chosen=json.dumps(CHOSEN)), PrepareConfig()):
         pass

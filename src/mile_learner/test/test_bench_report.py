@@ -236,6 +236,29 @@ def test_methods_that_were_not_tuned_are_named(out: Path) -> None:
     assert 'nothing was tuned' not in text
     assert '**Not tuned**, with a learning rate of their own: quick on door, quick on lamp.' in text
     assert '- door: mile learning_rate 0.01; slow learning_rate 0.01' in text
+    assert 'Chosen by `mile bench tune`, on seeds and start states of their own:' in text, 'from what is not noted'
+
+
+@pytest.mark.parametrize(
+    ('slow', 'told', 'listed'),
+    [
+        ([0.01, 0.1], ', from one grid for every method, on', 'mile learning_rate 0.01; slow learning_rate 0.01\n'),
+        (
+            [0.01],
+            ', not from one grid for every method, on',
+            'mile learning_rate 0.01 (of 0.01, 0.1); slow learning_rate 0.01 (of 0.01)\n',
+        ),
+    ],
+)
+def test_one_grid_for_every_method_is_said_where_it_was_one(out: Path, slow: list[float], told: str, listed: str) -> None:
+    chosen = json.dumps({'door': {name: {'learning_rate': 0.01} for name in ('mile', 'slow')}})
+    grids = {'door': {name: {'rates': rates, 'seeds': 2, 'quick': False} for name, rates in {'mile': [0.01, 0.1], 'slow': slow}.items()}}
+    for seed in range(3):
+        for method in ('mile', 'quick', 'slow'):
+            _cell(out, 'door', method, seed, 4, options={'quick': False, 'chosen': chosen, 'grids': json.dumps(grids)})
+    text = _markdown(out)
+    assert f'Chosen by `mile bench tune`{told} seeds and start states of their own:' in text
+    assert f'- door: {listed}' in text
 
 
 def _markdown(out: Path) -> str:

@@ -47,6 +47,7 @@ class RunOptions(Config):
     test: int = option(100, doc='test episodes per tested policy', ge=1)
     starts: str = option('test', doc='which start states policies are tested on', choices=('test', 'tune'))
     chosen: str = option('', doc='options of the methods by task, as `mile bench tune` chose them, as JSON')
+    grids: str = option('', doc='by task and method what they were chosen from, as JSON; for the report, and nothing else depends on it')
 
     def configuration(self, cell: Cell) -> Config:
         """What the cell's method is trained with: its defaults, what was chosen for the task, what the cell itself says."""

@@ -33,8 +33,13 @@ def claimed(out: Path, options: RunOptions, preparation: PrepareConfig) -> Itera
         raise LearnerError(msg)
     check_writable(out, '--out')
     with locked(out, wait=False):
-        _compare_options(out, {'options': options.to_mapping(), 'preparation': preparation.to_mapping()})
+        _compare_options(out, {'options': _binding(options), 'preparation': preparation.to_mapping()})
         yield
+
+
+def _binding(options: RunOptions) -> dict[str, Any]:
+    """Those that all cells of a folder have: from what was chosen is said in each cell, and changes nothing in it."""
+    return {key: value for key, value in options.to_mapping().items() if key != 'grids'}
 
 
 def _compare_options(out: Path, content: Mapping[str, Any]) -> None:
@@ -46,7 +51,7 @@ def _compare_options(out: Path, content: Mapping[str, Any]) -> None:
     try:
         there = load_json(path.read_text(encoding='utf-8'))
         options, preparation = RunOptions.from_mapping(there['options']), PrepareConfig.from_mapping(there['preparation'])
-        old = _flat({'options': options.to_mapping(), 'preparation': preparation.to_mapping()})
+        old = _flat({'options': _binding(options), 'preparation': preparation.to_mapping()})
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f'{path}: is not what `mile bench run` writes ({error}); give another folder'
         raise LearnerError(msg) from error

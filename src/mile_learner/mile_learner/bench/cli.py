@@ -182,10 +182,10 @@ def _margin(margin: Mapping[str, Any] | None) -> str:
 
 def _run(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.cells import RunOptions
-    from mile_learner.bench.tune import chosen_options
+    from mile_learner.bench.tune import chosen_options, grid_options
 
-    chosen = chosen_options(args.tuned) if args.tuned else ''
-    return _compare(args, _methods(args), range(args.seeds), RunOptions(quick=args.quick, test=_tests(args), chosen=chosen))
+    tuned = {'chosen': chosen_options(args.tuned), 'grids': grid_options(args.tuned, quick=args.quick)} if args.tuned else {}
+    return _compare(args, _methods(args), range(args.seeds), RunOptions(quick=args.quick, test=_tests(args), **tuned))
 
 
 def _methods(args: argparse.Namespace) -> list[str]:

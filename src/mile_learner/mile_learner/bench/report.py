@@ -94,24 +94,37 @@ def no_pairs_text(method: str, shown: Sequence[str], *, hidden: bool) -> list[st
 
 
 def tuning_text(results: Iterable[CellResult]) -> list[str]:
-    """Which options were tuned, and for which of the methods with a learning rate none was."""
-    by_choice: dict[str, set[str]] = {}
+    """Which options were tuned, from which grids where it is known, and for which of the methods with a learning rate none was."""
+    by_choice: dict[tuple[str, str], set[str]] = {}
     for cell in results:
         if cell.chosen:
             rated = any('learning_rate' in fit['configuration'] for fit in cell.of('fit')[:1])
             own = rated and not has_choice(cell.method, cell.task, cell.chosen)
-            by_choice.setdefault(cell.chosen, set()).update([f'{cell.method} on {cell.task}'] if own else [])
+            by_choice.setdefault((cell.chosen, cell.grids), set()).update([f'{cell.method} on {cell.task}'] if own else [])
     lines = []
-    for text, untuned in sorted(by_choice.items()):
-        lines += ['Chosen by `mile bench tune`, from one grid for every method, on seeds and start states of their own:', '']
-        for task, methods in json.loads(text).items():
-            told = '; '.join(f'{name} {", ".join(f"{key} {value:g}" for key, value in of.items())}' for name, of in methods.items())
-            lines += [f'- {task}: {told}']
+    for (text, noted), untuned in sorted(by_choice.items()):
+        chosen = json.loads(text)
+        grids = {(task, method): _grid_text(noted, task, method) for task, methods in chosen.items() for method in methods}
+        one = len(set(grids.values())) == 1
+        whence = '' if not any(grids.values()) else ', from one grid for every method' if one else ', not from one grid for every method'
+        lines += [f'Chosen by `mile bench tune`{whence}, on seeds and start states of their own:', '']
+        for task, methods in chosen.items():
+            told = [
+                f'{name} {", ".join(f"{key} {value:g}" for key, value in of.items())}{"" if one else grids[task, name]}'
+                for name, of in methods.items()
+            ]
+            lines += [f'- {task}: {"; ".join(told)}']
         lines += ['', *([f'**Not tuned**, with a learning rate of their own: {", ".join(sorted(untuned))}.', ''] if untuned else [])]
     return lines or [
         'Every method has the learning rate of the paper (Table I) or, where that gives none, its defaults; nothing was tuned.',
         '',
     ]
+
+
+def _grid_text(noted: str, task: str, method: str) -> str:
+    """Which rates one was chosen from; empty where that is not noted."""
+    grid = json.loads(noted or '{}').get(task, {}).get(method)
+    return f' (of {", ".join(f"{rate:g}" for rate in grid["rates"])})' if grid else ''
 
 
 def comparison_text(entry: Report) -> list[str]:

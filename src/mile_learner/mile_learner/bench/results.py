@@ -30,6 +30,7 @@ class CellResult:
         records: all of them, in order.
         quick: made with little effort, to see that it works.
         chosen: options that `mile bench tune` chose, by task and method, as JSON; empty if nothing was tuned.
+        grids: what they were chosen from, by task and method, as JSON; empty if it does not say.
         networks: hash of what it shares with all cells of its task and seed, as the initial policy; empty if it does not say.
         shared: the same as cells said it before, with the time of its making in it: equal ones are of one preparation, others need not
             differ.
@@ -46,6 +47,7 @@ class CellResult:
     records: list[dict[str, Any]]
     quick: bool = False
     chosen: str = ''
+    grids: str = ''
     networks: str = ''
     shared: str = ''
     made_with: dict[str, str] = field(default_factory=dict)
@@ -96,9 +98,10 @@ def _read(path: Path) -> CellResult:
     try:
         head, *records = [load_json(line) for line in path.read_text(encoding='utf-8').splitlines()]
         keys = ('suite', 'task', 'human', 'method', 'seed', 'demonstrations')
-        options = {'chosen': '', **head['options']}  # a cell from before there was tuning does not name it
+        options = {'chosen': '', 'grids': '', **head['options']}  # a cell from before there was tuning does not name it
         made = {key: head[key] for key in ('networks', 'shared', 'made_with', 'metric') if key in head}
-        cell = CellResult(**{key: head[key] for key in keys}, records=records, quick=options['quick'], chosen=options['chosen'], **made)
+        made |= {key: options[key] for key in ('quick', 'chosen', 'grids')}
+        cell = CellResult(**{key: head[key] for key in keys}, records=records, **made)
         _check_whole(cell, options.get('test'))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: is not a whole cell of a comparison ({error}); delete it and resume the comparison'

@@ -25,8 +25,8 @@ CHOSEN_FILE = 'chosen.json'
 FIRST_SEED = 1000
 LEARNING_RATES = (1e-5, 1e-4, 1e-3)
 
-Scores = dict[tuple[str, int], float]
-"""By human and seed."""
+Scores = dict[tuple[str, str, int, int], float]
+"""By suite, human, number of demonstrations, and seed."""
 
 
 def candidates(methods: Sequence[str], rates: Sequence[float]) -> list[str]:
@@ -54,24 +54,31 @@ def without_rate(method: str) -> str:
 
 
 def choose(out: Path) -> dict[str, Any]:
-    """The best learning rate of every task and method (each variant is one), by the mean over seeds and humans after the last iteration.
+    """The best learning rate of every task and method (each variant is one), by the mean after the last iteration.
 
-    Of equally good ones that which is nearest to the method's own, as a ratio: where nothing succeeds, nothing speaks for another.
+    That is over suites, humans, numbers of demonstrations and seeds; those count that all rates of the method have. Of equally good rates
+    that which is nearest to the method's own, as a ratio: where nothing succeeds, nothing speaks for another.
 
     Writes `out`/chosen.json: `chosen` by task and method, the `scores` that it was chosen by, and the `margins`: the next best rate, and by
     how much the chosen one is ahead of it, with the 95 % interval of a paired difference (null with one seed). An interval that holds 0
-    says that other seeds may choose otherwise.
+    says that other seeds may choose otherwise. `grids`: the rates that were tried, on how many seeds, and whether with --quick.
 
     Raises:
-        LearnerError: no whole cell, or a damaged one.
+        LearnerError: no whole cell, or a damaged one; rates of a method that share no seed.
     """
+    cells = [cell for cell in read_results(out) if cell.human != NO_HUMAN]
     tried: dict[str, dict[str, dict[str, Scores]]] = {}
-    for cell in read_results(out):
-        if cell.human != NO_HUMAN:
-            rate = configured(cell.method, cell.task).to_mapping()['learning_rate']
-            of_method = tried.setdefault(cell.task, {}).setdefault(without_rate(cell.method), {})
-            score = cell.score(cell.tested()[-1], get_task(cell.task).metric)
-            of_method.setdefault(_text(rate), {})[cell.human, cell.seed] = score
+    steps: dict[str, float] = {}
+    quick = {(cell.task, without_rate(cell.method)) for cell in cells if cell.quick}
+    for cell in cells:
+        rate = configured(cell.method, cell.task).to_mapping()['learning_rate']
+        of_method = tried.setdefault(cell.task, {}).setdefault(without_rate(cell.method), {})
+        metric = get_task(cell.task).metric
+        of_method.setdefault(_text(rate), {})[cell.suite, cell.human, cell.demonstrations, cell.seed] = cell.score(
+            cell.tested()[-1], metric
+        )
+        steps[cell.task] = max(steps.get(cell.task, 0.0), cell.step if metric == 'success' else 0.0)
+    tried = {task: {method: _shared(rates, f'{method} on {task}') for method, rates in methods.items()} for task, methods in tried.items()}
     scores = {
         task: {method: {rate: fmean(values.values()) for rate, values in rates.items()} for method, rates in methods.items()}
         for task, methods in tried.items()
@@ -80,7 +87,13 @@ def choose(out: Path) -> dict[str, Any]:
     found = {
         'chosen': {task: {method: {'learning_rate': float(rate)} for method, rate in rates.items()} for task, rates in best.items()},
         'scores': scores,
-        'margins': {task: {name: _margin(tried[task][name], rate) for name, rate in rates.items()} for task, rates in best.items()},
+        'margins': {
+            task: {name: _margin(tried[task][name], rate, steps[task]) for name, rate in rates.items()} for task, rates in best.items()
+        },
+        'grids': {
+            task: {method: {**_grid(rates), 'quick': (task, method) in quick} for method, rates in methods.items()}
+            for task, methods in tried.items()
+        },
     }
     write_atomically(out / CHOSEN_FILE, (json.dumps(found, indent=1) + '\n').encode())
     return found
@@ -92,13 +105,43 @@ def chosen_options(out: Path) -> str:
     Raises:
         LearnerError: nothing was chosen there.
     """
+    return json.dumps(_read(out)['chosen'], sort_keys=True)
+
+
+def grid_options(out: Path, *, quick: bool) -> str:
+    """From which rates they were chosen, as `RunOptions.grids` takes it; empty where that is not noted, as it was not before.
+
+    Args:
+        out: where `choose` wrote.
+        quick: whether what is run with the choice is quick.
+
+    Raises:
+        LearnerError: nothing was chosen there, or with --quick for what is not.
+    """
+    grids = _read(out)['grids']
+    if not quick and any(grid['quick'] for methods in grids.values() for grid in methods.values()):
+        msg = f'--tuned: got {out}, where --quick chose, expected a choice without it; tune without --quick, or run with it'
+        raise LearnerError(msg)
+    return json.dumps(grids, sort_keys=True) if grids else ''
+
+
+def _read(out: Path) -> dict[str, Any]:
+    """`chosen` and `grids` of what `choose` wrote.
+
+    Raises:
+        LearnerError: nothing was chosen there.
+    """
     path = out / CHOSEN_FILE
     try:
-        chosen = json.loads(path.read_text(encoding='utf-8'))['chosen']
-        if not all(isinstance(options, dict) for methods in chosen.values() for options in methods.values()):
+        found = {'grids': {}, **json.loads(path.read_text(encoding='utf-8'))}
+        if not all(isinstance(options, dict) for methods in found['chosen'].values() for options in methods.values()):
             msg = 'expected options by task and method'
             raise TypeError(msg)
-        return json.dumps(chosen, sort_keys=True)
+        for grid in (grid for methods in found['grids'].values() for grid in methods.values()):
+            if not (isinstance(grid['quick'], bool) and all(isinstance(rate, float) for rate in grid['rates'])):
+                msg = 'expected the rates and quick of each grid'
+                raise TypeError(msg)
+        return {'chosen': found['chosen'], 'grids': found['grids']}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f'{path}: got nothing that can be read ({error}), expected what `mile bench tune SUITE --out {out}` writes'
         raise LearnerError(msg) from error
@@ -159,16 +202,38 @@ def _best(rates: Mapping[str, float], config: Any) -> str:
     return max(rates, key=lambda rate: (rates[rate], -abs(math.log(float(rate) / config.learning_rate))))
 
 
-def _margin(rates: Mapping[str, Scores], best: str) -> dict[str, Any] | None:
-    """The next best rate, and mean, low and high of the difference to it; None where there is no other."""
+def _shared(rates: Mapping[str, Scores], what: str) -> dict[str, Scores]:
+    """The scores that every rate has, in order.
+
+    Raises:
+        LearnerError: there are none.
+    """
+    shared = sorted(set.intersection(*(set(scores) for scores in rates.values())))
+    if not shared:
+        msg = f'{what}: got rates {", ".join(rates)} that share no suite, human and seed, expected some of all; tune them together'
+        raise LearnerError(msg)
+    return {rate: {key: scores[key] for key in shared} for rate, scores in rates.items()}
+
+
+def _grid(rates: Mapping[str, Scores]) -> dict[str, Any]:
+    seeds = {seed for scores in rates.values() for *_, seed in scores}
+    return {'rates': sorted(map(float, rates)), 'seeds': len(seeds)}
+
+
+def _margin(rates: Mapping[str, Scores], best: str, step: float) -> dict[str, Any] | None:
+    """The next best rate, and mean, low and high of the difference to it; None where there is no other.
+
+    `step`: see `paired_difference`. Suites, humans and numbers of demonstrations are strata.
+    """
     others = [rate for rate in rates if rate != best]
     if not others:
         return None
     second = max(others, key=lambda rate: fmean(rates[rate].values()))
-    shared = sorted(rates[best].keys() & rates[second].keys())
-    of_human = [[pair for pair in shared if pair[0] == human] for human in dict.fromkeys(human for human, _ in shared)]
-    one, other = ([np.array([rates[rate][pair] for pair in pairs]) for pairs in of_human] for rate in (best, second))
-    difference = paired_difference(one, other)
+    strata: dict[tuple[Any, ...], list[tuple[str, str, int, int]]] = {}
+    for key in rates[best]:
+        strata.setdefault(key[:-1], []).append(key)
+    one, other = ([np.array([rates[rate][key] for key in keys]) for keys in strata.values()] for rate in (best, second))
+    difference = paired_difference(one, other, steps=[step] * len(strata))
     return {'next': float(second), 'difference': [value if math.isfinite(value) else None for value in difference]}
 
 
