@@ -89,17 +89,25 @@ def test_two_methods_whose_names_are_nearly_one_are_called_otherwise() -> None:
     assert [label(name) for name in ('mile_iwr', 'mile, calibrated', 'own')] == ['mile_iwr', 'mile, calibrated', 'own']
 
 
-@pytest.mark.parametrize('x', ['iteration', 'interventions'])
-def test_error_bars_of_many_curves_stand_beside_each_other(x: str) -> None:
+def _places(x: str, values: tuple[int, int]) -> list[list[float]]:
+    """Where on the axis each of eight curves over the same two values has its points, the initial policy's first."""
     names = ['mile', 'mile_iwr', 'bc_all', 'hg_dagger', 'iwr', 'sirius', 'rlif', 'dagger']
     axes, entry = Figure().subplots(), _entry({'door': [*names, 'no_training']}, 'widowx')
-    for points in entry['tasks']['door']['methods'].values():
-        points[:] = [{**POINT, x: k} for k in (1, 20)]
+    for name, points in entry['tasks']['door']['methods'].items():
+        points[:] = [{**POINT, x: value} for value in ((0,) if name == 'no_training' else values)]
     figures._curves(entry, x, axes, 'door')
-    places = [handle.lines[0].get_xdata()[-1] for handle in axes.get_legend_handles_labels()[0] if hasattr(handle, 'lines')]
-    assert len({round(place, 3) for place in places}) == len(names)
+    return [list(handle.lines[0].get_xdata()) for handle in axes.get_legend_handles_labels()[0] if hasattr(handle, 'lines')]
+
+
+def test_error_bars_of_many_curves_stand_beside_each_other() -> None:
+    ends = [end for *_, end in _places('iteration', (1, 20))]
+    assert len({round(end, 3) for end in ends}) == 8
     assert aside([5, 10], 0, 1) == [5, 10], 'one curve stays where it is'
-    assert max(abs(place - 20) for place in places) < 0.5
+    assert max(abs(end - 20) for end in ends) < 0.5
+
+
+def test_what_was_spent_is_drawn_where_it_was_spent() -> None:
+    assert _places('interventions', (107, 3223)) == [[0, 107, 3223]] * 8
 
 
 @pytest.mark.parametrize('suite', ['single', 'widowx'])
@@ -115,6 +123,7 @@ def test_a_figure_says_what_its_error_bars_and_axes_are(
         (axes,) = figure.axes
         assert score in (axes.get_xlabel(), axes.get_ylabel())
         assert suite == 'single' or (axes.get_xlabel() and axes.get_ylabel())
+        assert ('moved apart sideways' in figure.get_suptitle()) == (axes.get_xlabel() == 'iterations of training')
     assert "mile minus the other, paired by seed\nerror bars: 95 % interval by Student's t" in paired.get_suptitle()
     told = ' '.join(paired.axes[0].get_xlabel().split())
     assert told == (

@@ -51,7 +51,7 @@ def comparisons(entries: Sequence[Report], folder: Path) -> list[Path]:
         elif any(len(points) > 1 for content in tasks.values() for points in content['methods'].values()):
             spent = path.with_name(f'{path.stem}-spent.png')
             drawn += _panels(group[0], path, functools.partial(_curves, group[0], 'iteration'), BARS_ASIDE)
-            drawn += _panels(group[0], spent, functools.partial(_curves, group[0], 'interventions'), BARS_ASIDE)
+            drawn += _panels(group[0], spent, functools.partial(_curves, group[0], 'interventions'), BARS)
         else:
             drawn += _panels(group[0], path, functools.partial(_bars, group[0]), BARS)
         drawn += _differences(group, path.with_name(f'{path.stem}-paired.png'))
@@ -113,12 +113,14 @@ def _styles(entry: Report) -> dict[str, Style]:
 
 
 def _curves(entry: Report, x: str, axes: Any, task: str) -> None:
+    """Over x: 'iteration', the same for all, whose curves are moved apart; or 'interventions', where each point stays at what was spent."""
     content = entry['tasks'][task]
     initial = content['methods'].get('no_training', [])[:1]
     drawn = {name: style for name, style in _styles(entry).items() if content['methods'].get(name)}
     for place, (name, style) in enumerate(drawn.items()):
         line = [*initial, *content['methods'][name]]
-        curve(axes, aside([p[x] for p in line], place, len(drawn)), line, name, style)
+        values = [p[x] for p in line]
+        curve(axes, aside(values, place, len(drawn)) if x == 'iteration' else values, line, name, style)
     axes.set_xlabel('iterations of training' if x == 'iteration' else 'steps with an intervention so far')
     axes.xaxis.get_major_locator().set_params(integer=True)
     _score_upwards(axes, content)
