@@ -48,6 +48,22 @@ def test_failed_cells_say_why_at_the_end(
     assert f'mile bench run: sirius on {toy_task}: not tuned in {tmp_path}; trains with its own learning rate\n' in printed.err
 
 
+def test_cells_that_could_not_be_prepared_count_among_all(
+    toy_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench_toy import TINY
+
+    monkeypatch.setattr(cli, '_preparation', lambda **_: TINY)
+    monkeypatch.setattr(run, 'prepare_all', lambda *_, **__: ([], {(toy_task, 1): 'no initial policy'}))
+    command = ('run', 'single', '--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', 2, '--workers', 1)
+    assert cli.main(_arguments(*command, '--out', tmp_path, '--json')) == 1
+    assert json.loads(capsys.readouterr().out)['cells'] == 6
+    assert cli.main(_arguments(*command, '--out', tmp_path)) == 1
+    first, why, *_ = capsys.readouterr().out.splitlines()
+    assert first == f'3 of 6 cells are whole in {tmp_path}'
+    assert why == 'not prepared: seed 1: no initial policy'
+
+
 @pytest.mark.parametrize('command', ['prepare', 'tune', 'run'])
 def test_help_names_what_is_registered(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit, match='0'):

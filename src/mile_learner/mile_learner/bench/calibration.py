@@ -44,6 +44,9 @@ _DISCRETE_DIALS = {
     'holding': (0.1, 100.0),
 }
 _VALUE_DIALS = (1e-4, 1e3)
+_BEYOND = 50.0
+"""How far the search goes on above these, as a factor, where a human acts too often to their end: a clone of the expert can be surer of its
+actions than they allow for."""
 _SMALLEST = 1e-2
 
 
@@ -141,6 +144,8 @@ def calibrate_human(
 ) -> Dial:
     """Bisect the logarithm of the dial; a larger dial means fewer interventions.
 
+    Where every trial has too many, as many again follow above the range.
+
     Args:
         task: of which pilot episodes are played.
         human: its name.
@@ -149,7 +154,7 @@ def calibrate_human(
         robot: the initial policy.
         starts: start states of the pilot episodes, the same in every trial.
         seed: the same in every trial.
-        trials: most pilots; fewer where the rate is within `TOLERANCE`.
+        trials: most pilots in the range, and above it; fewer where the rate is within `TOLERANCE`.
         progress: called after every pilot.
 
     Raises:
@@ -157,8 +162,13 @@ def calibrate_human(
     """
     by_value = config.gate == 'q_threshold' and task.value is not None
     low, high = map(math.log, _VALUE_DIALS if by_value else (_DISCRETE_DIALS if task.discrete else _DIALS)[config.gate])
+    end = high
     tried: list[tuple[float, float, float]] = []
-    for _ in range(trials):
+    for number in range(2 * trials):
+        if number == trials:
+            if high < end:
+                break
+            low, high = end, end + math.log(_BEYOND)
         dial = math.exp((low + high) / 2)
         supervisor = make_human(task, config, parts, dial, seed=seed)
         episodes = list(run_episodes(task, starts, bundle=robot, expert=task.expert(0.0), supervisor=supervisor))
@@ -172,7 +182,10 @@ def calibrate_human(
     allowed = [trial for trial in tried if trial[1] < HIGHEST_RATE]
     if not allowed:
         rates = ', '.join(f'{rate:.2f}' for _, rate, _ in tried)
-        msg = f'{task.name}, {human}: intervention rates {rates}, expected one below {HIGHEST_RATE}; take a better initial policy'
+        msg = (
+            f'{task.name}, {human}: intervention rates {rates} at dials to {tried[-1][0]:.3g}, where their range ends, expected one below '
+        )
+        msg += f'{HIGHEST_RATE}; take a better initial policy'
         raise LearnerError(msg)
     dial, rate, success = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
     probit = config.gate in PROBIT_GATES

@@ -230,9 +230,9 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
         if pairs:
             check_writable(bench_home(), 'MILE_HOME')
         unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
-        cells = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
-        failed = run_comparison(args.out, cells, options, preparation, workers=args.workers, ray=args.ray)
-    text = f'{len(cells) - len(failed)} of {len(cells)} cells are whole in {args.out}'
+        ready = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
+        failed = run_comparison(args.out, ready, options, preparation, workers=args.workers, ray=args.ray)
+    text = f'{len(cells) - len(missing_cells(args.out, cells))} of {len(cells)} cells are whole in {args.out}'
     why = reasons(args.out, failed)
     for reason, names in why.items():
         text += f'\n{len(names)} failed: {reason} ({names[0]}{", ..." if len(names) > 1 else ""})'
