@@ -18,7 +18,7 @@ from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.claim import claimed
 from mile_learner.bench.prepare import humans_for, prepare
-from mile_learner.bench.provenance import PACKAGES
+from mile_learner.bench.provenance import PACKAGES, SOURCES
 from mile_learner.bench.report import make_report, reached, verdict
 from mile_learner.bench.results import read_results
 from mile_learner.bench.run import Job, prepare_all, run_comparison, run_job
@@ -62,7 +62,7 @@ def test_methods_are_paired_seed_by_seed(own_method: str, tmp_path: Path) -> Non
     shared = {seed: {cell.networks for cell in results.values() if cell.seed == seed} for seed in (0, 1)}
     assert [len(hashes) for hashes in shared.values()] == [1, 1], 'whoever the human is, and however many were prepared since'
     assert not shared[0] & shared[1]
-    assert all(set(cell.made_with) == {'mile_learner', 'cpu', *PACKAGES} for cell in results.values())
+    assert all(set(cell.made_with) == {'cpu', *PACKAGES, *SOURCES} for cell in results.values())
     assert {cell.metric for cell in results.values()} == {'success'}
     same = [results['shift', human, 0].score(1) for human in HUMANS]
     assert same == [results['no_training', 'nobody', 0].score(0)] * 2, 'a method that changes nothing scores what the initial policy does'
