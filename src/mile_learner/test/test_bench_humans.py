@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mile_learner.bench.calibration import FLOOR_FREE, HumanParts, agreement_floor, make_human, sigma_for
-from mile_learner.bench.human_config import GATES, KNOBS, HumanConfig, parse_human
+from mile_learner.bench.human_config import CONTINUOUS_KNOBS, DISCRETE_KNOBS, GATES, KNOBS, HumanConfig, check_effect, parse_human
 from mile_learner.bench.humans import (
     DelayedGate,
     Hold,
@@ -23,6 +24,7 @@ from mile_learner.bench.humans import (
     ValueGate,
     distance,
 )
+from mile_learner.bench.suites import SUITES, cells_of
 from mile_learner.bench.tasks import Task, get_task
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.categorical import CategoricalPolicy
@@ -271,6 +273,42 @@ def test_humans_that_are_refused(text: str, words: str) -> None:
     with pytest.raises((LearnerError, ConfigError), match=words) as refusal:
         parse_human(text)
     assert '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ('human', 'task', 'told'),
+    [
+        ('as_published[bias=0.2]', DISCRETE, 'got bias, which makes no difference on lunar_lander, whose actions are discrete'),
+        ('delayed[std=0.3,memory=0.5]', DISCRETE, 'got std, which makes no difference on lunar_lander, whose actions are discrete'),
+        ('holding[slip=0.2]', CONTINUOUS, 'got slip, which makes no difference on block_insertion, whose actions are continuous'),
+    ],
+)
+def test_a_knob_that_makes_no_difference_is_refused(human: str, task: str, told: str) -> None:
+    other = CONTINUOUS if task == DISCRETE else DISCRETE
+    check_effect(human, get_task(other))
+    for refuses in (
+        lambda: check_effect(human, get_task(task)),
+        lambda: cells_of(SUITES['single'], tasks=[other, task], humans=['delayed', human], methods=['iwr'], seeds=[0]),
+    ):
+        with pytest.raises(LearnerError, match=re.escape(f'{human}: {told}')) as refusal:
+            refuses()
+        assert '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize(('task', 'knobs'), [(CONTINUOUS, DISCRETE_KNOBS), (DISCRETE, CONTINUOUS_KNOBS)])
+def test_what_is_refused_really_makes_no_difference(task: str, knobs: tuple[str, ...]) -> None:
+    """And nothing else of the hand is."""
+    found = get_task(task)
+    now, parts = _situation(found, 100), HumanParts(_bundle(found), _bundle(found, 1) if found.discrete else None)
+
+    def decided(**given: float) -> list[Array]:
+        human = make_human(found, HumanConfig(gate='q_threshold', **given), parts, 0.5, seed=0)
+        human.begin(range(100))
+        return list(human.decide(now.rows, now.stacked, now.robot_action, now.expert_action))
+
+    for knob in (*CONTINUOUS_KNOBS, *DISCRETE_KNOBS):
+        same = all(np.array_equal(one, other) for one, other in zip(decided(), decided(**{knob: 0.7}), strict=True))
+        assert same == (knob in knobs), knob
 
 
 def test_a_discrete_hand_slips_as_often_as_it_says() -> None:

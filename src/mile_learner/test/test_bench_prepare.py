@@ -189,6 +189,9 @@ def test_a_rate_that_the_pilots_miss_is_reported_and_warned_of(
     text = account_file.with_name('account.md').read_text()
     assert f'**{missed_rates(account)}**' in text
     assert f' | 0.1 | {dials[human]["rate"]:.3g} | ' in text
+    run = ['run', 'single', '--tasks', toy_task, '--humans', human, '--methods', 'iwr[epochs=2]', '--seeds', '1', '--workers', '1']
+    assert cli.main(parser.parse_args([*run, '--out', str(tmp_path / 'out'), '--episodes', '2'])) == 0
+    assert warning in capsys.readouterr().out.splitlines(), 'who runs a comparison is told, too'
     reached = {name: dial | {'reached': True} for name, dial in dials.items()}
     assert missed_rates(account | {'humans': reached}) == ''
 

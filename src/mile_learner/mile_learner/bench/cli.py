@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,25 +125,35 @@ def execute(args: argparse.Namespace) -> Answer:
 
 
 def _prepare(args: argparse.Namespace) -> Answer:
-    from mile_learner.bench.account import missed_rates
     from mile_learner.bench.home import bench_home, check_writable
-    from mile_learner.bench.human_config import GATES
+    from mile_learner.bench.human_config import GATES, check_effect
     from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import prepare_all
-    from mile_learner.bench.tasks import TASKS, check_names
+    from mile_learner.bench.tasks import TASKS, check_names, get_task
 
     _register(args.register)
     tasks = dict.fromkeys(args.tasks or TASKS)
     check_names(list(tasks), tuple(TASKS), 'task')
     humans = humans_for(args.humans or GATES)
+    for human in humans:
+        for task in tasks:
+            check_effect(human, get_task(task))
     check_writable(bench_home(), 'MILE_HOME')
     pairs = [(task, seed) for seed in range(args.seeds) for task in tasks]
     accounts, failed = prepare_all(pairs, _preparation(quick=args.quick), humans=humans, workers=args.workers)
     lines = [f'{a["folder"]}: initial policy {a["initial"]["success"]:.2f}, expert {a["expert"]["success"]:.2f}' for a in accounts]
-    lines += [f'warning: {a["folder"]}: {missed}' for a in accounts if (missed := missed_rates(a))]
+    lines += _missed(accounts, humans)
     lines += [f'failed: seed {seed}: {text}' for (_, seed), text in failed.items()]
     data = {'prepared': accounts, 'failed': [{'task': task, 'seed': seed, 'why': text} for (task, seed), text in failed.items()]}
     return data, '\n'.join(lines), int(bool(failed))
+
+
+def _missed(accounts: Iterable[Mapping[str, Any]], humans: Collection[str]) -> list[str]:
+    """A warning per preparation in which one of these humans does not act at the wanted rate."""
+    from mile_learner.bench.account import missed_rates
+
+    asked = [{**account, 'humans': {name: dial for name, dial in account['humans'].items() if name in humans}} for account in accounts]
+    return [f'warning: {account["folder"]}: {missed}' for account in asked if (missed := missed_rates(account))]
 
 
 def _tune(args: argparse.Namespace) -> Answer:
@@ -229,7 +239,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
         pairs = list(dict.fromkeys((cell.task, cell.seed) for cell in missing_cells(args.out, cells)))
         if pairs:
             check_writable(bench_home(), 'MILE_HOME')
-        unprepared = {} if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)[1]
+        accounts, unprepared = ([], {}) if args.ray else prepare_all(pairs, preparation, humans=humans_for(humans), workers=args.workers)
         ready = [cell for cell in cells if (cell.task, cell.seed) not in unprepared]
         failed = run_comparison(args.out, ready, options, preparation, workers=args.workers, ray=args.ray)
     text = f'{len(cells) - len(missing_cells(args.out, cells))} of {len(cells)} cells are whole in {args.out}'
@@ -239,10 +249,12 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     if failed:
         text += f'\nall that is known of each: {args.out / "failed"}; the same command tries them again'
     text += ''.join(f'\nnot prepared: seed {seed}: {line}' for (_, seed), line in unprepared.items())
+    missed = _missed(accounts, humans_for(humans))
+    text += ''.join(f'\n{line}' for line in missed)
     trainings, counts = count_warnings(args.out)
     text += f'\n{warnings_text(trainings, counts)}'
     data = {'cells': len(cells), 'failed': failed, 'why': why, 'unprepared': list(unprepared.values()), 'out': str(args.out)}
-    data |= {'untuned': untuned, 'trainings': trainings, 'warnings': counts}
+    data |= {'untuned': untuned, 'missed': missed, 'trainings': trainings, 'warnings': counts}
     return data, text, int(bool(failed or unprepared))
 
 

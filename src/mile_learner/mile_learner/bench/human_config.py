@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mile_learner.bench.tasks import check_names
+from mile_learner.bench.tasks import Task, check_names
 from mile_learner.bench.variants import parse_variant
 from mile_learner.config import Config, option
+from mile_learner.errors import LearnerError
 
 GATES = ('as_published', 'floor_free', 'q_threshold', 'delayed', 'informed', 'holding')
 PROBIT_GATES = ('as_published', 'floor_free', 'informed', 'holding')
@@ -20,7 +21,9 @@ class HumanConfig(Config):
     """How a simulated human decides and acts."""
 
     gate: str = option(doc='when it takes over', choices=GATES)
-    std: float = option(0.135, doc="standard deviation of its hand around the expert's action; that of pi_h in Eq. 2", gt=0.0, le=1.0)
+    std: float = option(
+        0.135, doc="continuous actions: standard deviation of its hand around the expert's; that of pi_h in Eq. 2", gt=0.0, le=1.0
+    )
     bias: float = option(
         0.0,
         doc="continuous actions: added by its hand to every component of the expert's action [1: full scale]; no gate knows of it",
@@ -45,6 +48,9 @@ KNOBS = dict.fromkeys(GATES, _KNOBS) | {
     'holding': (*_KNOBS, 'reaction', 'minimum_hold', 'hold_cost', 'release'),
 }
 """By gate, those that make a difference to it."""
+CONTINUOUS_KNOBS = ('std', 'bias')
+DISCRETE_KNOBS = ('slip',)
+"""Those that make a difference with actions of this kind alone."""
 
 
 def parse_human(text: str, rate: float = HumanConfig.rate) -> HumanConfig:
@@ -58,3 +64,20 @@ def parse_human(text: str, rate: float = HumanConfig.rate) -> HumanConfig:
     check_names([gate], GATES, 'human')
     check_names(list(knobs), KNOBS[gate], f'{text}: knob')
     return HumanConfig.from_mapping({'gate': gate, 'rate': rate, **knobs}, source=text)
+
+
+def check_effect(human: str, task: Task) -> None:
+    """Refuse a knob that makes no difference with the task's kind of actions.
+
+    Args:
+        human: its name, which `parse_human` takes.
+        task: what it helps with.
+
+    Raises:
+        LearnerError: it names such a knob.
+    """
+    kind, idle = ('discrete', CONTINUOUS_KNOBS) if task.discrete else ('continuous', DISCRETE_KNOBS)
+    named = [knob for knob in parse_variant(human, 'human')[1] if knob in idle]
+    if named:
+        msg = f'{human}: got {", ".join(named)}, which makes no difference on {task.name}, whose actions are {kind}, expected other knobs'
+        raise LearnerError(f'{msg}; leave it out, or name other --tasks')

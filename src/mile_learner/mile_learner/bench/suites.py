@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mile_learner.bench.human_config import parse_human
+from mile_learner.bench.human_config import check_effect, parse_human
 from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.bench.variants import file_name, parse_variant
 from mile_learner.config import Config, ConfigError, option
@@ -189,13 +189,15 @@ def cells_of(suite: Suite, *, tasks: Sequence[str], humans: Sequence[str], metho
     """Every cell of a comparison, once, seed by seed, so that an interrupted comparison is whole for the first seeds.
 
     Raises:
-        LearnerError: unknown names, or knobs that a human does not have.
+        LearnerError: unknown names, or knobs that a human does not have, or that make no difference on a task.
         ConfigError: options of a method that it does not have, or values that they or knobs do not take.
     """
     check_names(tasks, tuple(TASKS), 'task')
     check_names([parse_method(method)[0] for method in methods], tuple(METHODS), 'method')
     for human in humans:
         parse_human(human)
+        for task in tasks:
+            check_effect(human, get_task(task))
     for method in methods:
         for task in tasks:
             configured(method, task)
