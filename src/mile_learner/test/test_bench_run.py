@@ -90,21 +90,6 @@ def test_a_killed_comparison_resumes_and_others_options_are_refused(own_method: 
         _run(tmp_path, cells, RunOptions(test=5))
 
 
-def test_what_a_killed_comparison_left_of_other_cells_is_no_progress_of_this_one(
-    own_method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from bench_toy import TINY
-
-    cells = _cells(own_method)
-    (tmp_path / 'cells').mkdir()
-    left = tmp_path / 'cells' / f'.{cells[-1].name}.part'
-    left.write_text('{"kind": "test"}\n' * 500)
-    assert run_comparison(tmp_path, cells[:2], OPTIONS, TINY, workers=1, progress=True) == []
-    shown = capsys.readouterr().err.split('\r')
-    assert '| 12/12 [' in shown[-1]
-    assert left.exists()
-
-
 def test_a_failing_method_fails_its_cells_alone_and_is_tried_again(
     own_method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,10 @@ from mile_learner.bench.workers import on_processes, on_ray
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 
+MOST_OFTEN = 1.0
+"""How often a bar is drawn at most [s]."""
+EPISODES = ('collect', 'demonstration', 'test')
+"""Kinds of records that are one."""
 DIED = 'its process was killed, twice; is there enough memory for so many --workers?'
 
 
@@ -141,11 +145,11 @@ def run_comparison(
     planned = {cell: planned_episodes(cell, SUITES[cell.suite], options.test) for cell in cells}
     done = sum(planned.values()) - sum(planned[cell] for cell in missing)
     failed = []
-    bar_options: dict[str, Any] = {'unit': 'episode', 'smoothing': 0.05, 'miniters': 0, 'mininterval': 1.0, 'disable': not progress}
+    bar_options: dict[str, Any] = {'unit': 'episode', 'smoothing': 0.05, 'miniters': 0, 'mininterval': MOST_OFTEN, 'disable': not progress}
     with tqdm(total=sum(planned.values()), initial=done, **bar_options) as bar:
 
         def show() -> None:
-            now = done + sum(path.read_bytes().count(b'\n') for path in parts if path.is_file())
+            now = done + sum(_episodes(path) for path in parts if path.is_file())
             bar.update(now - bar.n)
 
         for outcome in _outcomes(jobs, workers, ray, show):
@@ -164,6 +168,12 @@ def run_comparison(
             bar.set_postfix_str(f'{len(failed)} failed' if failed else '', refresh=False)
             show()
     return failed
+
+
+def _episodes(part: Path) -> int:
+    """How many of its records are episodes; others are of the cell, trainings, warnings and predictions."""
+    content = part.read_bytes()
+    return sum(content.count(b'{"kind": "%s", ' % kind.encode()) for kind in EPISODES)
 
 
 def reasons(out: Path, failed: Iterable[str]) -> dict[str, list[str]]:
