@@ -166,6 +166,16 @@ def test_the_figure_of_predictions_has_every_predictor(saved: dict[str, Figure],
     assert [text.get_text() for text in loss.texts] == told, 'a bar that is cut off says its value'
 
 
+def test_a_calibration_curve_leaves_out_bins_of_a_few_steps(saved: dict[str, Figure], tmp_path: Path) -> None:
+    entry = _prediction({'mile': 0.6, 'majority': 0.7})
+    entry['tasks']['door']['mile']['reliability'] = [(0.05, 0.1, 4000), (0.15, 0.2, 20), (0.95, 0.0, 19)]
+    figures.prediction(entry, tmp_path)
+    axes = saved['prediction-delayed.png'].axes[2]
+    curve = next(line for line in axes.get_lines() if line.get_label() == 'mile')
+    assert curve.get_xydata().tolist() == [[0.05, 0.1], [0.15, 0.2]]
+    assert 'bins of 20 steps and more' in axes.get_ylabel()
+
+
 def test_no_bar_of_the_average_precision_leaves_its_panel(saved: dict[str, Figure], tmp_path: Path) -> None:
     entry = _prediction({'mile': 0.6, 'majority': 0.7})
     better = {

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from mile_learner.bench.figure_style import BARS, Report, Style, bar_looks, errors, label, note, styles
 from mile_learner.bench.prediction import PREDICTORS
 
+FEWEST = 20
+"""Steps of a bin of the calibration curve; the observed rate of fewer says nothing."""
 ROOM = 1.15
 """Height of the log-loss axis, in the largest value that is no majority's."""
 
@@ -83,8 +85,8 @@ def _clip(axes: Any, predictors: Mapping[str, Report]) -> None:
 def _calibration(axes: Any, predictors: Mapping[str, Report], drawn: Mapping[str, Style]) -> None:
     axes.plot([0, 1], [0, 1], color='0.8')
     for name, content in predictors.items():
-        expected, observed, _ = zip(*content['reliability'], strict=True)
+        expected, observed = ([bin_[place] for bin_ in content['reliability'] if bin_[2] >= FEWEST] for place in (0, 1))
         style = drawn[name]
         axes.plot(expected, observed, color=style.colour, linestyle=style.line, marker=style.marker, markersize=5, label=label(name))
     axes.set_xlabel('predicted probability of an intervention')
-    axes.set_ylabel('observed rate, fraction of steps')
+    axes.set_ylabel(f'observed rate, fraction of steps\n(bins of {FEWEST} steps and more)')
