@@ -64,6 +64,13 @@ def test_cells_that_could_not_be_prepared_count_among_all(
     assert why == 'not prepared: seed 1: no initial policy'
 
 
+@pytest.mark.parametrize('number', ['0', '-1', 'two', '1.5', '', '²', '①'])
+def test_what_is_no_number_of_seeds(capsys: pytest.CaptureFixture[str], number: str) -> None:
+    with pytest.raises(SystemExit, match='2'):
+        _arguments('run', 'single', '--out', 'x', f'--seeds={number}')
+    assert capsys.readouterr().err.endswith(f'argument --seeds: got {number!r}, expected a whole number of at least 1\n')
+
+
 @pytest.mark.parametrize('command', ['prepare', 'tune', 'run'])
 def test_help_names_what_is_registered(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit, match='0'):

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         msg = f'got {text!r}, expected a whole number of at least 1'
         raise argparse.ArgumentTypeError(msg)
     return int(text)
