@@ -182,10 +182,9 @@ def calibrate_human(
     allowed = [trial for trial in tried if trial[1] < HIGHEST_RATE]
     if not allowed:
         rates = ', '.join(f'{rate:.2f}' for _, rate, _ in tried)
-        msg = (
-            f'{task.name}, {human}: intervention rates {rates} at dials to {tried[-1][0]:.3g}, where their range ends, expected one below '
-        )
-        msg += f'{HIGHEST_RATE}; take a better initial policy'
+        end_of_range = f'at dials to {tried[-1][0]:.3g}, where their range ends'
+        advice = f'expected one below {HIGHEST_RATE}; take a better initial policy'
+        msg = f'{task.name}, {human}: intervention rates {rates} {end_of_range}, {advice}'
         raise LearnerError(msg)
     dial, rate, success = min(allowed, key=lambda trial: abs(trial[1] - config.rate))
     probit = config.gate in PROBIT_GATES
