@@ -31,9 +31,11 @@ def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Ca
 
 def test_a_report_for_which_the_disk_has_no_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = {'suite': 'single', 'task': 'door', 'human': 'as_published', 'method': 'mile', 'seed': 0, 'demonstrations': 0}
-    tested = {'kind': 'test', 'iteration': 1, 'success': True, 'return': 0.0}
+    tested = {'kind': 'test', 'iteration': 1, 'start': 0, 'success': True, 'return': 0.0}
     (tmp_path / 'cells').mkdir()
-    (tmp_path / 'cells' / 'a.jsonl').write_text('\n'.join(map(json.dumps, (head | {'options': {'quick': False}}, tested))))
+    (tmp_path / 'cells' / 'single-door-as_published-mile-d0-s0.jsonl').write_text(
+        '\n'.join(map(json.dumps, (head | {'options': {'quick': False}}, tested)))
+    )
     parser = argparse.ArgumentParser(prog='mile bench')
     cli.add_arguments(parser)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
