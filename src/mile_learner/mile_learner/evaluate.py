@@ -33,13 +33,13 @@ def make_environment(environment: str, module: str | None, options: Mapping[str,
     """Make a gymnasium environment by its id, with `options` for its constructor, after importing the module that registers it.
 
     Raises:
-        LearnerError: the module cannot be imported or registers no such id.
+        LearnerError: the module cannot be imported, registers no such id, or one that takes other options.
     """
     try:
         if module is not None:
             importlib.import_module(module)
         return gymnasium.make(environment, disable_env_checker=True, **(options or {}))
-    except (ImportError, gymnasium.error.Error) as error:
+    except (ImportError, TypeError, gymnasium.error.Error) as error:
         msg = f'environment {environment!r} of module {module!r}: {" ".join(str(error).split())}'
         raise LearnerError(msg) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mile_learner.config import Config, ConfigError, option
@@ -26,6 +27,13 @@ class TaskConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # a run folder may be somebody else's: a name becomes part of a path, and gymnasium imports what stands before a colon
+        if not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9_-]*', self.name):
+            msg = f'name: got {self.name!r}, expected letters, digits, _ and -'
+            raise ConfigError(msg)
+        if not re.fullmatch(r'(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_.-]+-v\d+', self.environment):
+            msg = f'environment: got {self.environment!r}, expected the id of a registered environment, as mile/BlockInsertion-v0'
+            raise ConfigError(msg)
         if not all(low < high for low, high in zip(self.workspace_low, self.workspace_high, strict=True)):
             msg = f'workspace: got low {self.workspace_low} and high {self.workspace_high}, expected low < high on every axis'
             raise ConfigError(msg)
