@@ -31,10 +31,9 @@ def run(args: argparse.Namespace) -> Report:
     from mile_learner.errors import LearnerError
     from mile_learner.evaluate import evaluate, wilson_interval
     from mile_learner.run_folder import Run
-    from mile_learner.task import TaskConfig
 
     of = Run.open(args.run_dir)
-    task = TaskConfig.from_mapping(of.config['task'], source='run.yaml: task')
+    task = of.task
     names = list(of.versions()) if args.all_versions else [args.version or of.current()]
     unknown = [name for name in names if name not in of.versions()]
     if unknown:

@@ -36,7 +36,6 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.exchange import lerobot, robomimic
     from mile_bringup.exchange.trajectory import read_trajectory
     from mile_learner.run_folder import DEMONSTRATIONS, Run
-    from mile_learner.task import TaskConfig
 
     of = Run.open(args.run_dir)
     paths = list((of.recorded(DEMONSTRATIONS) if args.demonstrations else of.episodes()).values())
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> Report:
     if out.exists():
         msg = f'{out}: exists, and nothing is ever overwritten; give another folder by --out'
         raise UsageError(msg)
-    task = TaskConfig.from_mapping(of.config['task'], source=f'{of.path}: task')
+    task = of.task
     images = not args.no_images
     trajectories = [
         read_trajectory(path, path.relative_to(of.path).as_posix(), images=images) for path in tqdm(paths, desc='reading', unit='episode')

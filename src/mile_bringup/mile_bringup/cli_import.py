@@ -65,11 +65,10 @@ def _import(of: Run, args: argparse.Namespace) -> tuple[list[Path], int]:
     from mile_bringup.exchange.demonstration import write_demonstration
     from mile_bringup.exchange.trajectory import checked
     from mile_learner.run_folder import DEMONSTRATIONS
-    from mile_learner.task import TaskConfig
     from mile_teleop.errors import BagError
 
     read, state = {'lerobot': (lerobot.read, lerobot.STATE), 'robomimic': (robomimic.read, robomimic.STATE)}[args.source]
-    task = TaskConfig.from_mapping(of.config['task'], source=f'{of.path}: task')
+    task = of.task
     every = [checked(trajectory, task.observation_layout) for trajectory in read(args.path, task, args.observation or state)]
     wanted = [trajectory for trajectory in every if trajectory.intervening.all()]
     if not wanted:

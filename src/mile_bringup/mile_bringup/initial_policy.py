@@ -17,7 +17,6 @@ from mile_bringup.errors import UsageError
 from mile_bringup.graph import operator_dir
 from mile_learner.manifest import read_manifest
 from mile_learner.run_folder import DEMONSTRATIONS, SHOWN_EPISODES, Run, shown_folder
-from mile_learner.task import TaskConfig
 
 INITIAL_VERSION = 'v000'
 
@@ -39,7 +38,7 @@ def ensure_initial_policy(run: Run) -> None:
         from mile_learner.bundle import Bundle
         from mile_sim.prepare import OPERATOR_FOLDER, prepare
 
-        folder = prepare(TaskConfig.from_mapping(run.config['task'], source='run.yaml: task'), run.seed)
+        folder = prepare(run.task, run.seed)
         if not run.versions():
             Bundle.load(folder / INITIAL_VERSION).save(run.version_path(INITIAL_VERSION))
         if not operator.is_dir():
@@ -64,7 +63,8 @@ def ensure_mental_models(run: Run) -> None:
         LearnerError: the shown episodes cannot be trained on.
     """
     if must_be_shown(run):
-        msg = f'{run.path}: {run.current()} must be shown to the operator first, {SHOWN_EPISODES} episodes: mile deploy --mode show'
+        show = f'mile deploy --run {run.path} --mode show --episodes {SHOWN_EPISODES}'
+        msg = f'{run.path}: {run.current()} must be shown to the operator first, {SHOWN_EPISODES} episodes: {show}'
         raise UsageError(msg)
     manifest = read_manifest(run.version_path(run.current()))
     if manifest.mental_architecture is None:
@@ -83,7 +83,7 @@ def _save_operator(run: Run, shown: str) -> None:
     from mile_sim.expert import ExpertConfig
     from mile_sim.operator import Operator, OperatorConfig, save_operator
 
-    task, manifest = TaskConfig.from_mapping(run.config['task']), read_manifest(run.version_path(shown))
+    task, manifest = run.task, read_manifest(run.version_path(shown))
     config = WarmStartConfig(hidden=manifest.architecture.hidden)
     with _progress('operator') as report:
         model, _ = expectation(run, manifest, config, run.seed, report)

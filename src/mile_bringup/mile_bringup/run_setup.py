@@ -14,11 +14,9 @@ import yaml
 from mile_bringup.deployment import Deployment, absolute_files, config_file
 from mile_bringup.errors import UsageError
 from mile_bringup.graph import learner_config, nodes, task_file
-from mile_learner.config import ConfigError
 from mile_learner.files import write_atomically
 from mile_learner.learner_config import method_config
 from mile_learner.run_folder import RUN_FILE, Run
-from mile_learner.task import TaskConfig
 from mile_teleop.pad import PadConfig
 
 PACKAGES = ('mile_bringup', 'torch', 'numpy', 'mujoco')
@@ -70,15 +68,9 @@ def write_task_file(run: Run) -> None:
     Raises:
         ConfigError: the run's task is damaged.
     """
-    source = f'{run.path / RUN_FILE}: task'
-    values = run.config.get('task')
-    if not isinstance(values, dict):
-        msg = f'{source}: got {type(values).__name__}, expected a mapping'
-        raise ConfigError(msg)
-    task = TaskConfig.from_mapping(values, source=source)
     path = task_file(run.path)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, yaml.safe_dump(_plain(task.to_mapping()), sort_keys=False).encode())
+    write_atomically(path, yaml.safe_dump(_plain(run.task.to_mapping()), sort_keys=False).encode())
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.training import Report
 from mile_learner.run_folder import DEMONSTRATIONS, SHOWN_EPISODES, Run, shown_folder
 from mile_learner.step import Array
-from mile_learner.task import TaskConfig
 from mile_learner.train import provenance, remove_checkpoints, resumable, version_seed
 
 METHOD = 'behaviour_cloning'
@@ -63,7 +62,7 @@ def clone_demonstrations(
         TrainingCancelled: `progress` asked to stop.
     """
     config = BehaviourCloningConfig.from_mapping(dict(overrides or {}), source=f'options of {METHOD}')
-    task = TaskConfig.from_mapping(run.config['task'], source=f'{run.path}: task')
+    task = run.task
     every = {path: read_episode(path) for path in run.recorded(DEMONSTRATIONS).values()}
     records = {path: record for path, record in every.items() if record.outcome == 'success'}
     if not records:

@@ -28,7 +28,7 @@ def method_config(method: str, task: str, options: Mapping[str, Any]) -> Config:
     from mile_learner.methods import METHODS
 
     if method not in METHODS:
-        msg = f'method: got {method!r}, expected one of {", ".join(METHODS)}'
+        msg = f'method: got {method!r}, expected one of {", ".join(METHODS)}; from demonstrations alone behaviour_cloning'
         raise LearnerError(msg)
     config = METHODS[method].configure(task)
     return type(config).from_mapping(config.to_mapping() | dict(options), source=f'options of {method}')

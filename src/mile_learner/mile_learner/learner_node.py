@@ -63,8 +63,8 @@ class Job:
                 raise LearnerError(msg)
             self.feedback.put(Train.Feedback(phase='reading'))
             run = Run.open(Path(goal.run_dir))
-            newest = max(run.state().episodes, default=None)
-            manifest = train(run, method=goal.method or 'mile', overrides=overrides, progress=self._report, iteration=newest)
+            due = run.state().due
+            manifest = train(run, method=goal.method or 'mile', overrides=overrides, progress=self._report, iteration=due)
         except TrainingCancelled:
             self.result.message = 'cancelled'
         except (LearnerError, ConfigError, json.JSONDecodeError) as error:

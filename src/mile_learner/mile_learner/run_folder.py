@@ -24,6 +24,7 @@ from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically, write_synced
 from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
 from mile_learner.plain_text import load_json
+from mile_learner.task import TaskConfig
 
 RUN_FILE = 'run.yaml'
 METRICS_FILE = 'metrics.jsonl'
@@ -31,6 +32,8 @@ BAG_METADATA_FILE = 'metadata.yaml'
 ENDED_FILE = 'ended'
 DEPLOY, DEMONSTRATE, SHOW = 'deploy', 'demonstrate', 'show'
 """What episodes are recorded for, `mode` in a bag's metadata; one without is of a deployment."""
+IMPORTED = 'imported'
+"""The operator of a bag that no deployment recorded."""
 DEMONSTRATIONS = 'demonstrations'
 SHOWN_EPISODES = 3
 """So many episodes of a first policy somebody must have seen before a deployment (paper, Appendix C); more may be shown."""
@@ -93,6 +96,11 @@ class RunState:
     episodes: Mapping[int, frozenset[int]]
     trained: frozenset[int]
     ended: frozenset[int] = frozenset()
+
+    @property
+    def due(self) -> int | None:
+        """The iteration that a training ends: the first with episodes and without a version, else the newest; None without episodes."""
+        return min(set(self.episodes) - self.trained, default=max(self.episodes, default=None))
 
 
 def shown_folder(version: str) -> str:
@@ -161,6 +169,19 @@ class Run:
             msg = f'{self.path / RUN_FILE}: seed: got {seed!r}, expected a whole number >= 0; write the one that the run began with'
             raise ConfigError(msg)
         return seed
+
+    @property
+    def task(self) -> TaskConfig:
+        """What the run is about.
+
+        Raises:
+            ConfigError: that in run.yaml is missing or damaged.
+        """
+        source, values = f'{self.path / RUN_FILE}: task', self.config.get('task')
+        if not isinstance(values, dict):
+            msg = f'{source}: got {type(values).__name__}, expected a mapping'
+            raise ConfigError(msg)
+        return TaskConfig.from_mapping(values, source=source)
 
     def episode_path(self, iteration: int, index: int) -> Path:
         """Where an episode's finished bag belongs."""
@@ -234,8 +255,8 @@ class Run:
         Raises:
             LearnerError: a manifest is damaged.
         """
-        folders = sorted((self.path / 'policies').glob(f'v*/{MANIFEST_FILE}'))
-        return {folder.parent.name: read_manifest(folder.parent) for folder in folders}
+        files = sorted((self.path / 'policies').glob(f'v*/{MANIFEST_FILE}'))
+        return {file.parent.name: read_manifest(file.parent) for file in files if file.parent.name[1:].isdecimal()}
 
     def next_version(self) -> str:
         """The name of the version to make next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,3 +122,30 @@ def test_metrics_survive_a_torn_line(tmp_path: Path) -> None:
         file.write('{"version": "v0')
     run.append_metrics({'version': 'v002'})
     assert run.metrics() == [{'version': 'v001', 'loss': 0.5}, {'version': 'v002'}]
+
+
+@given(trained=st.frozensets(st.integers(0, 3)))
+def test_trainings_come_to_an_end_whichever_versions_were_deleted(trained: frozenset[int]) -> None:
+    whole = {iteration: frozenset({0, 1}) for iteration in range(4)}
+    missing = 4 - len(trained)
+    trainings = 0
+    while (action := next_action(state := RunState(whole, trained), 4, 2)) != Done():
+        assert action == Train(state.due)
+        trained |= {state.due}
+        trainings += 1
+    assert trainings == missing
+
+
+def test_what_is_no_version_but_called_alike_is_none(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
+    run = Run.create(tmp_path / 'run', {})
+    add_version(run, make_bundle())
+    shutil.copytree(run.version_path('v000'), run.path / 'policies' / 'v000 backup')
+    assert list(run.versions()) == ['v000']
+    assert run.next_version() == 'v001'
+
+
+@pytest.mark.parametrize('task', [None, [], {'name': 'x'}])
+def test_a_task_that_is_missing_or_damaged_is_one_line(tmp_path: Path, task: object) -> None:
+    run = Run.create(tmp_path / 'run', {} if task is None else {'task': task})
+    with pytest.raises(ConfigError, match=r'run\.yaml: task'):
+        _ = run.task

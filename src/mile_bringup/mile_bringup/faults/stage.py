@@ -15,7 +15,6 @@ from mile_learner.bundle import Bundle, Manifest
 from mile_learner.layout import layout_width
 from mile_learner.policy import Architecture, GaussianPolicy
 from mile_learner.run_folder import Run
-from mile_learner.task import TaskConfig
 from mile_sim.expert import ExpertConfig
 from mile_sim.operator import Operator, OperatorConfig, save_operator
 
@@ -39,7 +38,7 @@ def make_run(path: Path, options: Mapping[str, Any]) -> tuple[Run, Deployment]:
 
 def add_untrained(run: Run) -> None:
     """Put policy and simulated operator into a run as a kill during its preparation would leave them: they do not fly yet."""
-    task = TaskConfig.from_mapping(run.config['task'])
+    task = run.task
     torch.manual_seed(0)
     architecture = Architecture(input_dim=task.history * layout_width(task.observation_layout), action_dim=4, hidden=(16,))
     manifest = Manifest('', task.name, task.observation_layout, task.history, architecture, architecture, 5.0, 3.0, 'untrained')

@@ -93,7 +93,7 @@ def initial_mental_model(start: Bundle, config: MileConfig, seed: int) -> Policy
     if config.mental_model in ('snapshot', 'none', 'noted'):
         return copy.deepcopy(start.policy)
     if start.mental_model is None:
-        msg = f'{start.manifest.version}: has no mental model, which MILE needs; make one with `mile prepare`'
+        msg = f'{start.manifest.version}: has no mental model, which MILE needs; `mile deploy` learns one from three episodes that it shows'
         raise LearnerError(msg)
     if not isinstance(start.mental_model, Policy):
         msg = (
