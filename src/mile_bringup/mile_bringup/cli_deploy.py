@@ -211,7 +211,8 @@ def _describe(status: dict[str, Any]) -> str:
         return f'iteration {status["iteration"]}: training {epochs}'
     if phase == 'episode':
         where = '' if status['iteration'] is None else f'iteration {status["iteration"]} '
-        return f'{where}episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps'
+        why = f', {status["reason"]}' if status.get('reason') else ''
+        return f'{where}episode {status["episode"]}: {status.get("mode", "")} {status.get("steps", 0)} steps{why}'
     return f'{phase}: {status["detail"]}' if status.get('detail') else str(phase)
 
 

@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from mile_bringup.cli_common import Report, table
+from mile_learner.bags import read_metadata
 from mile_learner.errors import LearnerError
 from mile_learner.invariants import Verdict, judge_bag, summed
-from mile_learner.run_folder import RUN_FILE, Run
+from mile_learner.run_folder import IMPORTED, RUN_FILE, Run
 
 MOST_SHOWN = 5
 """Violations of one invariant that are printed; the others are counted."""
 
 
 def report(path: Path) -> Report:
-    """Judge a bag, or every whole one of a run; exit code 1 if an invariant was violated.
+    """Judge a bag, or every whole one of a run that a deployment recorded; exit code 1 if an invariant was violated.
 
     Raises:
         LearnerError: no bag and no run, or a bag that cannot be read.
     """
-    bags = Run.open(path).bags() if (path / RUN_FILE).is_file() else [path]
+    every = Run.open(path).bags() if (path / RUN_FILE).is_file() else [path]
+    bags = [bag for bag in every if bag == path or read_metadata(bag).get('operator') != IMPORTED]
+    left_out = f', {len(every) - len(bags)} imported ones left out' if len(bags) < len(every) else ''
     judged = {str(bag): judge_bag(bag) for bag in bags}
     total = summed([verdict for verdicts in judged.values() for verdict in verdicts])
     violated = any(verdict.violations for verdict in total)
@@ -34,7 +37,7 @@ def report(path: Path) -> Report:
     }
     rows = [[verdict.invariant, _word(verdict), verdict.checked, len(verdict.violations), verdict.note] for verdict in total]
     lines = [f'{bag}: {line}' for bag, verdicts in judged.items() for line in violations(verdicts)]
-    text = f'{table(("invariant", "", "checked", "violated", "note"), rows)}\n{len(bags)} episodes'
+    text = f'{table(("invariant", "", "checked", "violated", "note"), rows)}\n{len(bags)} episodes{left_out}'
     return Report(data, '\n'.join([text, *lines]), code=1 if violated else 0)
 
 

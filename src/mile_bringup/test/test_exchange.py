@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mile_bringup import invariant_report
 from mile_bringup.cli import main
 from mile_bringup.errors import UsageError
 from mile_bringup.exchange import lerobot, robomimic
@@ -195,3 +196,10 @@ def test_another_rate_or_another_observation_is_refused(kind: str, task: TaskCon
         list(FORMATS[kind].read(tmp_path, dataclasses.replace(task, rate_hz=20.0)))
     with pytest.raises(UsageError, match='choose the state by --observation'):
         list(FORMATS[kind].read(tmp_path, task, 'pose'))
+
+
+def test_the_invariants_are_asked_of_what_a_deployment_recorded(run: Run, task: TaskConfig) -> None:
+    demonstrate(run, task, 0, trajectory(0, 5))
+    report = invariant_report.report(run.path)
+    assert report.data['episodes'] == {}
+    assert report.text.endswith('0 episodes, 1 imported ones left out')

@@ -28,6 +28,7 @@ from mile_sim.fixed_role import FixedRole
 from mile_sim.operator import HAND_NOISE, load_operator
 from mile_sim.pad_operator import PadOperator, Person
 from mile_teleop.pad import PadConfig, PadMapping
+from mile_teleop.takeover import PRESS_REASONS
 
 SLOWEST_JOY_HZ = 25.0
 FASTEST_JOY_HZ = 250.0
@@ -85,7 +86,7 @@ class OperatorNode(Node):
 
     def _on_status(self, message: TeleopStatus) -> None:
         self._episode_id = message.episode_id
-        self._operator.on_status(message.episode_id)
+        self._operator.on_status(message.episode_id, press_asked=message.reason in PRESS_REASONS)
 
     def _on_step(self, message: Step) -> None:
         if message.episode_id == self._episode_id and len(message.observation):

@@ -50,9 +50,11 @@ class PadOperator:
         self._episode_id = ''
         self._next_tick = -np.inf
         self._in_control = False
+        self._asked = self._tapped = False
 
-    def on_status(self, episode_id: str) -> None:
-        """Which episode runs; empty: none."""
+    def on_status(self, episode_id: str, *, press_asked: bool = False) -> None:
+        """Which episode runs; empty: none. And whether the arm waits for a press of the takeover button, as after an e-stop."""
+        self._asked = press_asked
         if episode_id == self._episode_id:
             return
         self._episode_id = episode_id
@@ -76,6 +78,8 @@ class PadOperator:
         if now >= self._next_tick:
             self._next_tick = max(self._next_tick, now - self._period_s / self._speed) + self._period_s / self._speed
             self._in_control = self._operator.decide(self._seen.push(observation), now * self._speed).intervening
-        if not self._in_control:
+        # a button that is down already has to come up before it can be pressed
+        self._tapped = self._asked and not self._tapped
+        if not (self._tapped if self._asked else self._in_control):
             return self._mapping.press(_AT_REST)
         return self._mapping.press(self._operator.action(observation).tolist(), takeover=True)

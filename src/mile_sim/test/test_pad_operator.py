@@ -1,5 +1,6 @@
 """The operator with a pad: what the arbiter's own mapping reads from it, when it lets go, and how it keeps time."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def test_it_lets_go(happening: Callable[[PadOperator], Array | None]) -> None:
     pad.on_status('episode')
     assert taken_over_at(pad, 1.0) is not None
     assert pad.press(happening(pad), 1001.0) == at_rest
+
+
+@pytest.mark.parametrize('in_control', [False, True])
+def test_asked_for_a_press_it_presses_whether_or_not_the_button_is_down(in_control: bool) -> None:
+    pad = make() if in_control else make(c=1000.0)
+    pad.on_status('episode')
+    assert (taken_over_at(pad, 1.0) is not None) == in_control
+    pad.on_status('episode', press_asked=True)
+    held = [Button.TAKEOVER in PAD.read(*pad.press(SEEN, 1001.0 + 0.02 * number)).held for number in range(4)]
+    assert (False, True) in set(itertools.pairwise([in_control, *held])), 'it goes down'
+    pad.on_status('episode')
+    assert (Button.TAKEOVER in PAD.read(*pad.press(SEEN, 1001.1)).held) == in_control
 
 
 def test_each_episode_has_its_own_randomness_and_the_same_one_again() -> None:

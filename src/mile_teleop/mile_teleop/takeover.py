@@ -13,6 +13,8 @@ HAND_BACK = 'hand-back'
 AFTER_LOST_PAD = 'the pad was lost during a takeover; press takeover to go on'
 AFTER_ESTOP = 'the e-stop was set; press takeover to go on'
 AFTER_ARM_FAULT = 'the arm had a fault, and may have moved; press takeover to go on'
+PRESS_REASONS = (AFTER_LOST_PAD, AFTER_ESTOP, AFTER_ARM_FAULT)
+"""Of a hold that a press of the takeover button ends, and nothing else."""
 
 
 class Takeover:

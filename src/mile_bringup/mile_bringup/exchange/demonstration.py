@@ -14,7 +14,7 @@ from rosbags.typesys.store import Typestore
 
 from mile_bringup.exchange.trajectory import Trajectory
 from mile_learner.bags import STEP_TYPE, encode_metadata
-from mile_learner.run_folder import DEMONSTRATE
+from mile_learner.run_folder import DEMONSTRATE, IMPORTED
 from mile_learner.step import ACTION_DIM, Gate, Mode, Source, Step
 from mile_learner.task import TaskConfig
 from mile_teleop.bag_metadata import Topic
@@ -64,7 +64,7 @@ def write_demonstration(trajectory: Trajectory, task: TaskConfig, path: Path, *,
     ]
     metadata = {
         'task': task.name,
-        'operator': 'imported',
+        'operator': IMPORTED,
         'mode': DEMONSTRATE,
         'episode_id': episode_id,
         'origin': origin,
