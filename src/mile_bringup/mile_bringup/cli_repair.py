@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> Report:
     from mile_teleop.salvage import TORN, salvage
 
     path = args.path
-    one = TORN.fullmatch(path.name) or path.suffix == '.incomplete' or (path / BAG_METADATA_FILE).is_file()
+    named = TORN.fullmatch(path.name) or re.fullmatch(r'episode_\d+(?:\.incomplete)?', path.name)
+    one = named or (path / BAG_METADATA_FILE).is_file()
     torn = _one(path) if one else _of_run(path)
     done = [salvage(path) for path in tqdm(torn, unit='episode', desc='repair', disable=len(torn) < 2)]
     data = {

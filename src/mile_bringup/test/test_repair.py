@@ -63,15 +63,24 @@ def test_what_a_kill_left_is_salvaged_under_a_name_of_its_own_when_it_is_named(r
     assert len(run.salvaged()) == 2
 
 
-def test_a_whole_bag_that_was_damaged_since_is_set_aside_and_salvaged(run: Run) -> None:
-    def record(index: int) -> Path:
-        path = run.episode_path(0, index)
-        writer = BagWriter(path, [STEP], TYPES, CUSTOM)
-        for step in range(9):
-            writer.write(STEP.name, serialize_message(Step(episode_id='e0', index=step)), 1000 + step)
-        return writer.close({**CUSTOM, 'outcome': 'success', 'success': 'true', 'steps': '9'})
+def record(run: Run, index: int) -> Path:
+    writer = BagWriter(run.episode_path(0, index), [STEP], TYPES, CUSTOM)
+    for step in range(9):
+        writer.write(STEP.name, serialize_message(Step(episode_id='e0', index=step)), 1000 + step)
+    return writer.close({**CUSTOM, 'outcome': 'success', 'success': 'true', 'steps': '9'})
 
-    whole, one, other = (record(index) for index in range(3))
+
+def test_a_bag_that_lost_its_metadata_is_in_nobodys_way_and_salvaged(run: Run) -> None:
+    one, other = (record(run, index) for index in range(2))
+    for bag in (one, other):
+        (bag / 'metadata.yaml').unlink()
+    assert repair(one) == {'episode_000.salvaged-0': 9}
+    assert repair(run.path) == {'episode_001.salvaged-0': 9}
+    assert not one.exists()
+
+
+def test_a_whole_bag_that_was_damaged_since_is_set_aside_and_salvaged(run: Run) -> None:
+    whole, one, other = (record(run, index) for index in range(3))
     assert repair(whole) == repair(run.path) == {}
     for bag in (one, other):
         file = bag / f'{bag.name}_0.mcap'

@@ -16,7 +16,7 @@ import numpy as np
 from mile_learner.bags import EpisodeRecord, content_hash, read_episode
 from mile_learner.errors import LearnerError
 from mile_learner.layout import layout_width
-from mile_learner.run_folder import DEMONSTRATE, Run
+from mile_learner.run_folder import BAG_METADATA_FILE, DEMONSTRATE, Run
 from mile_learner.step import Mode, Source, Step
 
 OUTCOMES = ('success', 'failure', 'timeout', 'discarded', 'aborted')
@@ -34,8 +34,8 @@ class Finding:
     """One violation.
 
     Attributes:
-        kind: unreadable, changed, outcome, layout, empty, index, stamp, episode_id, observation, robot_action, human_action, source or
-            executed_action.
+        kind: unreadable, changed, missing, outcome, layout, empty, index, stamp, episode_id, observation, robot_action, human_action,
+            source or executed_action.
         episode: the bag's folder.
         index: the step's index, None where the whole episode is meant.
         message: what was got and what was expected.
@@ -59,6 +59,10 @@ def check_run(run: Run) -> list[Finding]:
             trained.setdefault(one['episode'], {}).setdefault(one['sha256'], version)
     bags = run.bags()
     findings = check_bags(bags)
+    for episode, known in trained.items():
+        if not (run.path / episode / BAG_METADATA_FILE).is_file():
+            version = next(iter(known.values()))
+            findings.append(Finding('missing', str(run.path / episode), None, f'is not there as a whole; {version} was trained on it'))
     unreadable = {finding.episode for finding in findings if finding.kind == 'unreadable'}
     for path in [*bags, *(path for _, path in run.salvaged())]:
         known = trained.get(path.relative_to(run.path).as_posix(), {})

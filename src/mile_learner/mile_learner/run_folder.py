@@ -230,13 +230,15 @@ class Run:
         return sorted(path.parent for path in found if re.fullmatch(r'episode_\d+', path.parent.name))
 
     def set_aside_torn_episodes(self) -> list[Path]:
-        """Rename what a kill left as `.incomplete` to `.torn-<n>`, out of the way of the next attempt; nothing is deleted.
+        """Rename what a kill left as `.incomplete`, or what has lost its metadata.yaml, to `.torn-<n>`, out of the way of the next attempt.
+
+        Nothing is deleted.
 
         Raises:
             LearnerError: one cannot be renamed.
         """
-        left = sorted(self.path.glob('*/episode_*.incomplete'))
-        return [set_aside(path) for path in left if re.fullmatch(r'episode_\d+\.incomplete', path.name)]
+        named = (path for path in sorted(self.path.glob('*/episode_*')) if re.fullmatch(r'episode_\d+(?:\.incomplete)?', path.name))
+        return [set_aside(path) for path in named if path.suffix == '.incomplete' or not (path / BAG_METADATA_FILE).is_file()]
 
     def version_path(self, version: str) -> Path:
         """The folder of a policy version.

@@ -147,3 +147,7 @@ def test_a_bag_that_was_changed_since_a_version_was_trained_on_it_is_found(
     assert stored in whole
     file.write_bytes(whole.replace(stored, bytes(len(stored))))
     assert ('changed', str(paths[1]), 'is not what v000 was trained on') in [(f.kind, f.episode, f.message) for f in check_run(run)]
+    (paths[0] / 'metadata.yaml').unlink()
+    assert ('missing', str(paths[0]), 'is not there as a whole; v000 was trained on it') in [
+        (f.kind, f.episode, f.message) for f in check_run(run)
+    ]
