@@ -54,7 +54,10 @@ class Deployment(Config):
     speed: float = option(1.0, doc='times real time at which the simulated arm and operator run', ge=0.1, le=50.0)
     seed: int = option(0, doc='of initial policy, start states, simulated operator and training', ge=0, le=2**31 - 1)
     namespace: str = option('mile', doc='ROS namespace of all nodes')
-    params_file: str = option('', doc='path of a ROS parameter file that counts before everything else')
+    params_file: str = option(
+        '',
+        doc='path of a ROS parameter file that counts before everything else, /mile/teleop_node: {ros__parameters: {pad_timeout_s: 0.4}}',
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

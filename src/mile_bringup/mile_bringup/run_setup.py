@@ -14,6 +14,7 @@ import yaml
 from mile_bringup.deployment import Deployment, absolute_files, config_file
 from mile_bringup.errors import UsageError
 from mile_bringup.graph import learner_config, nodes, task_file
+from mile_bringup.params_file import check_params_file
 from mile_learner.files import write_atomically
 from mile_learner.learner_config import method_config
 from mile_learner.run_folder import RUN_FILE, Run
@@ -57,7 +58,9 @@ def check_nodes(deployment: Deployment, path: Path) -> None:
         LearnerError: the learner's file names no method.
     """
     PadConfig.from_yaml(config_file('pad', deployment.pad))
-    nodes(deployment, path)
+    graph = nodes(deployment, path)
+    if deployment.params_file:
+        check_params_file(config_file('params', deployment.params_file), graph)
     learner = learner_config(deployment)
     method_config(learner.method, deployment.resolved_task().name, learner.options)
 
