@@ -56,13 +56,20 @@ def check_nodes(deployment: Deployment, path: Path) -> None:
         UsageError: a file that is named is not there.
         ConfigError: a file cannot be used.
         LearnerError: the learner's file names no method.
+        SimError: the task's observation is one that the simulated world does not have.
     """
     PadConfig.from_yaml(config_file('pad', deployment.pad))
     graph = nodes(deployment, path)
     if deployment.params_file:
         check_params_file(config_file('params', deployment.params_file), graph)
     learner = learner_config(deployment)
-    method_config(learner.method, deployment.resolved_task().name, learner.options)
+    task = deployment.resolved_task()
+    method_config(learner.method, task.name, learner.options)
+    if not deployment.real_arm:
+        from mile_sim.block_insertion import LAYOUT
+        from mile_sim.eyes import check_layout
+
+        check_layout(task.observation_layout, LAYOUT)
 
 
 def write_task_file(run: Run) -> None:

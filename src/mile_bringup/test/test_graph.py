@@ -23,6 +23,7 @@ from mile_bringup.run_setup import check_nodes, open_run
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
 from mile_sim import eyes
+from mile_sim.errors import SimError
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = Path('/runs/one')
@@ -123,6 +124,14 @@ def test_a_session_waits_for_no_topic_that_its_graph_lacks(deployment: Deploymen
     assert readiness.unpublished([t for t in topics if t != 'scene'].count, layout) == (
         'scene' if deployment.observation == 'state' else ''
     )
+
+
+def test_an_observation_that_the_simulated_world_does_not_have_is_told_at_once(tmp_path: Path) -> None:
+    task = yaml.safe_load((ROOT / 'config/task_block_insertion.yaml').read_text()) | {'observation_layout': ['ee_x', 'nothing']}
+    (tmp_path / 'mine.yaml').write_text(yaml.safe_dump(task))
+    with pytest.raises(SimError, match='observation_layout: got ee_x, nothing; expected ee_x, ee_y, ee_z, gripper, '):
+        check_nodes(Deployment(task=str(tmp_path / 'mine.yaml')), RUN)
+    check_nodes(Deployment(task=str(tmp_path / 'mine.yaml'), arm='xs', operator='joystick'), RUN)
 
 
 def test_a_run_keeps_its_files_where_they_are_whatever_folder_it_is_resumed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
