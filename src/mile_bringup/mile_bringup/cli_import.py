@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb
@@ -48,22 +49,24 @@ def run(args: argparse.Namespace) -> Report:
     of, _ = open_run(args.run_dir, {})
     lock = lock_run(args.run_dir)
     try:
-        bags, left_out = _import(of, args)
+        bags, left_out, there = _import(of, args)
     finally:
         os.close(lock)
-    data = {'run': str(of.path), 'bags': list(map(str, bags)), 'left_out': left_out}
-    hint = f'clone a policy from them: mile train {of.path} --method behaviour_cloning'
+    data = {'run': str(of.path), 'bags': list(map(str, bags)), 'left_out': left_out, 'there_already': there}
+    hint = f'clone a policy from them: {shlex.join(["mile", "train", str(of.path), "--method", "behaviour_cloning"])}'
     of_policy = f', {left_out} left out because a policy acted in them' if left_out else ''
-    return Report(data, f'{of.path}: {len(bags)} demonstrations{of_policy}\n{hint}')
+    imported_before = f', {there} were there already' if there else ''
+    return Report(data, f'{of.path}: {len(bags)} demonstrations{of_policy}{imported_before}\n{hint}')
 
 
-def _import(of: Run, args: argparse.Namespace) -> tuple[list[Path], int]:
-    """The bags, and how many episodes are no demonstrations."""
+def _import(of: Run, args: argparse.Namespace) -> tuple[list[Path], int, int]:
+    """The bags, how many episodes are no demonstrations, and how many were imported from there before."""
     from tqdm import tqdm
 
     from mile_bringup.exchange import lerobot, robomimic
     from mile_bringup.exchange.demonstration import write_demonstration
     from mile_bringup.exchange.trajectory import checked
+    from mile_learner.bags import read_metadata
     from mile_learner.run_folder import DEMONSTRATIONS
     from mile_teleop.errors import BagError
 
@@ -74,13 +77,15 @@ def _import(of: Run, args: argparse.Namespace) -> tuple[list[Path], int]:
     if not wanted:
         msg = f'{args.path}: got {len(every)} episodes, in all of which a policy acted; expected a demonstration'
         raise UsageError(msg)
-    first = max(of.recorded(DEMONSTRATIONS), default=-1) + 1
+    recorded = of.recorded(DEMONSTRATIONS)
+    origins = {read_metadata(bag).get('origin') for bag in recorded.values()}
+    new = [(origin, trajectory) for trajectory in wanted if (origin := f'{args.path}: {trajectory.name}') not in origins]
     bags = []
-    for index, trajectory in enumerate(tqdm(wanted, desc='importing', unit='episode'), first):
+    for index, (origin, trajectory) in enumerate(tqdm(new, desc='importing', unit='episode'), max(recorded, default=-1) + 1):
         path = of.path / DEMONSTRATIONS / f'episode_{index:03d}'
         episode_id = f'{path.relative_to(of.path).as_posix()}/imported'
         try:
-            bags.append(write_demonstration(trajectory, task, path, episode_id=episode_id, origin=f'{args.path}: {trajectory.name}'))
+            bags.append(write_demonstration(trajectory, task, path, episode_id=episode_id, origin=origin))
         except BagError as error:
             raise BringupError(str(error)) from error
-    return bags, len(every) - len(wanted)
+    return bags, len(every) - len(wanted), len(wanted) - len(new)

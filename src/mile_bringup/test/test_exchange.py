@@ -80,8 +80,13 @@ def test_demonstrations_go_out_and_come_back_into_another_run(
     for path, expected in zip(bags.values(), shown, strict=True):
         assert check_bag(path) == []
         assert_equal(read_trajectory(path, '', images=False), expected)
+    capsys.readouterr()
     assert main(['import', str(out), '--from', kind, '--run', str(other)]) == 0
+    assert ': 0 demonstrations, 3 were there already' in capsys.readouterr().out
+    copy = out.rename(tmp_path / 'elsewhere')
+    assert main(['import', str(copy), '--from', kind, '--run', str(other)]) == 0
     assert list(Run.open(other).recorded('demonstrations')) == [0, 1, 2, 3, 4, 5], 'importing never overwrites'
+    copy.rename(out)
     capsys.readouterr()
     assert main(['export', str(run.path), '--to', kind, '--out', str(out), '--demonstrations']) == 2
     assert 'nothing is ever overwritten' in capsys.readouterr().err
