@@ -31,8 +31,8 @@ class TaskConfig(Config):
         if not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9_-]*', self.name):
             msg = f'name: got {self.name!r}, expected letters, digits, _ and -'
             raise ConfigError(msg)
-        if not re.fullmatch(r'(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_.-]+-v\d+', self.environment):
-            msg = f'environment: got {self.environment!r}, expected the id of a registered environment, as mile/BlockInsertion-v0'
+        if not re.fullmatch(r'(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_.-]+', self.environment):
+            msg = f'environment: got {self.environment!r}, expected the id of an environment, as mile/BlockInsertion-v0'
             raise ConfigError(msg)
         if not all(low < high for low, high in zip(self.workspace_low, self.workspace_high, strict=True)):
             msg = f'workspace: got low {self.workspace_low} and high {self.workspace_high}, expected low < high on every axis'
