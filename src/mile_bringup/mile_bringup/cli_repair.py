@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> Report:
     from mile_teleop.salvage import TORN, salvage
 
     path = args.path
-    named = TORN.fullmatch(path.name) or re.fullmatch(r'episode_\d+(?:\.incomplete)?', path.name)
+    named = TORN.fullmatch(path.name) or path.suffix == '.incomplete' or re.fullmatch(r'episode_\d+', path.name)
     one = named or (path / BAG_METADATA_FILE).is_file()
     torn = _one(path) if one else _of_run(path)
     done = [salvage(path) for path in tqdm(torn, unit='episode', desc='repair', disable=len(torn) < 2)]

@@ -192,18 +192,22 @@ def test_training_on_demand_ends_the_iteration_early_whatever_the_session_is_cut
         assert names.count('train') == PLAN.iterations
 
 
-def test_a_policy_that_was_changed_after_training_is_refused_before_anything_flies() -> None:
+@pytest.mark.parametrize(
+    ('parent', 'advice'),
+    [(None, 'put back a copy of its folder'), ('v007', r'fall back to its parent \(v007\): mile policies RUN rollback')],
+)
+def test_a_policy_that_was_changed_after_training_is_refused_before_anything_flies(parent: str | None, advice: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / 'run', {})
         architecture = Architecture(input_dim=1, action_dim=4, hidden=(4,))
-        manifest = Manifest('', 'block_insertion', ('x',), 1, architecture, None, 1.0, 1.0, 'test')
+        manifest = Manifest('', 'block_insertion', ('x',), 1, architecture, None, 1.0, 1.0, 'test', parent=parent)
         Bundle(GaussianPolicy(architecture), None, manifest).save(run.version_path('v000'))
         run.promote('v000')
         weights = run.version_path('v000') / 'policy.safetensors'
         content = weights.read_bytes()
         weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         world = World(run, iter(['success'] * 100))
-        with pytest.raises(LearnerError, match=r'policy\.safetensors: SHA-256 is .*: mile policies RUN rollback'):
+        with pytest.raises(LearnerError, match=rf'policy\.safetensors: SHA-256 is .* {advice}'):
             drive(world, None)
         assert world.flying == ''
 

@@ -1,6 +1,6 @@
 """The `train` action: trains on a run's bags in a thread, with feedback, cancellable, in time that nobody else wants.
 
-It is how a deployment ends an iteration, the newest that has episodes; `mile train` ends none.
+It is how a deployment ends an iteration, the one that is due (`RunState.due`); `mile train` ends none.
 """
 
 from __future__ import annotations

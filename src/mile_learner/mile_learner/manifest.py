@@ -149,7 +149,8 @@ def verified(folder: Path, name: str, manifest: Manifest) -> Path:
         LearnerError: it is missing, or was changed after training.
     """
     path = folder / name
-    fall_back = f'fall back to its parent ({manifest.parent}): mile policies RUN rollback'
+    rollback = f'fall back to its parent ({manifest.parent}): mile policies RUN rollback'
+    fall_back = rollback if manifest.parent else 'it has no parent; put back a copy of its folder'
     if not path.is_file():
         msg = f'{path}: is missing; the policy version is damaged, {fall_back}'
         raise LearnerError(msg)
