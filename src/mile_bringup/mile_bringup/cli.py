@@ -53,8 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(args.verb, str(interruption) or 'interrupted', FAILED)
     try:
         print(json.dumps(report.data, allow_nan=False) if args.json else report.text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer is not tried again at the end
+        if not isinstance(error, BrokenPipeError):
+            return _fail(args.verb, f'standard output: {error.strerror}; the work is done, what it found out is lost', FAILED)
     return report.code
 
 

@@ -99,7 +99,8 @@ def _carry_out(of: Run, deployment: Deployment) -> str:
     from mile_bringup.initial_policy import ensure_initial_policy, ensure_mental_models, must_be_shown
     from mile_bringup.session import Plan
     from mile_bringup.summary import conclude
-    from mile_learner.run_folder import DEPLOY, SHOW, SHOWN_EPISODES, Done
+    from mile_learner.run_folder import DEPLOY, SHOW, SHOWN_EPISODES
+    from mile_learner.run_state import Done
 
     if deployment.mode == SHOW:
         ensure_initial_policy(of)

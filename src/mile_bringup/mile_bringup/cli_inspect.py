@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,8 +31,8 @@ def run(args: argparse.Namespace) -> Report:
     from mile_bringup.errors import UsageError
     from mile_learner.run_folder import RUN_FILE, Run
 
-    if args.plot is not None and args.plot.suffix != '.png':
-        msg = f'--plot: got {args.plot.name}, expected the name of a .png file'
+    if args.plot is not None and not (args.plot.suffix == '.png' and args.plot.parent.is_dir()):
+        msg = f'--plot: got {args.plot}, expected the name of a .png file in a folder that is there'
         raise UsageError(msg)
     if args.invariants and (args.check or args.plot is not None):
         msg = '--invariants: got --check or --plot with it, expected it alone; give one after the other'
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
-    from mile_bringup.report import table_rows
+    from mile_bringup.report import report_text
     from mile_bringup.summary import episode_summaries, iteration_table
     from mile_learner.check import check_run
 
@@ -61,10 +62,18 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
         progress(iterations, plot)
     deployed = set(of.episodes().values())
     others = [str(bag.relative_to(of.path)) for bag in bags if bag not in deployed]
-    data = {'run': str(of.path), 'iterations': iterations, 'episodes': [asdict(episode) for episode in episodes], 'other_bags': others}
+    torn = [str(path.relative_to(of.path)) for path in of.torn()]
+    data = {
+        'run': str(of.path),
+        'iterations': iterations,
+        'episodes': [asdict(episode) for episode in episodes],
+        'other_bags': others,
+        'torn': torn,
+    }
     headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy', 'operator')
-    text = f'{table(*table_rows(iterations))}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
+    text = f'{report_text(iterations)}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
     text += f'\ndemonstrations, and episodes that were shown: {len(others)}' if others else ''
+    text += f'\nnot whole: {", ".join(torn)}; unless recorded now: {shlex.join(["mile", "repair", str(of.path)])}' if torn else ''
     return _checked(data, text, findings)
 
 

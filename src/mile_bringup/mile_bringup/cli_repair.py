@@ -47,7 +47,6 @@ def _of_run(path: Path) -> list[Path]:
 
     from mile_bringup.isolation import lock_run
     from mile_learner.run_folder import Run, set_aside
-    from mile_teleop.salvage import target_of
 
     of = Run.open(path)
     lock_run(path)
@@ -55,7 +54,7 @@ def _of_run(path: Path) -> list[Path]:
     for bag in tqdm(of.bags(), unit='bag', desc='reading'):
         if _damaged(bag):
             set_aside(bag)
-    return [torn for torn in sorted(path.glob('*/episode_*.torn-*')) if not target_of(torn).exists()]
+    return of.torn()
 
 
 def _one(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ MODE_COLOURS = {Mode.IDLE: '#bbbbbb', Mode.AUTONOMOUS: '#7fb3d5', Mode.HUMAN: '#
 
 
 def timeline(record: EpisodeRecord, path: Path) -> None:
-    """PNG of one episode over time [s]: mode, ν and p(ν=1|s), and per action component a_r, a_h and what was executed."""
+    """PNG of one episode over wall time [s]: mode, ν and p(ν=1|s), and per action component a_r, a_h and what was executed."""
     time = record.column('stamp') - record.steps[0].stamp
     mode = record.column('mode')
     nu = record.column('intervening').astype(bool)
@@ -42,9 +42,10 @@ def timeline(record: EpisodeRecord, path: Path) -> None:
         axis.plot(time, human[:, number], color='#d35400', linewidth=2, label='a_h')
         axis.plot(time, record.column('executed_action')[:, number], color='black', linewidth=0.7, linestyle=':', label='executed')
         axis.set(ylabel=name, ylim=(-1.1, 1.1))
-    axes[1].legend(loc='upper right')
-    axes[2].legend(loc='upper right', ncols=3)
-    axes[-1].set_xlabel('time [s]')
+    beside = {'loc': 'upper left', 'bbox_to_anchor': (1.0, 1.0)}
+    axes[1].legend(**beside)
+    axes[2].legend(**beside)
+    axes[-1].set_xlabel('wall time [s]')
     _save(figure, path)
 
 
@@ -79,7 +80,7 @@ def _bands(axis: Axes, time: np.ndarray[Any, Any], mode: np.ndarray[Any, Any]) -
         kind = Mode(int(mode[begin]))
         axis.axvspan(time[begin], time[end], color=MODE_COLOURS[kind], label=None if kind in seen else kind.name.lower())
         seen.add(kind)
-    axis.legend(loc='upper right', ncols=len(seen))
+    axis.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -18,17 +18,26 @@ HEADERS = ('iteration', 'policy', 'episodes', 'success', 'intervention ratio', '
 def write_report(run: Run) -> tuple[list[Mapping[str, Any]], str]:
     """Write report.png and report.html into the run folder; returns the records and the table."""
     records = iteration_table(run)
-    headers, rows = table_rows(records)
     if records:
         from mile_bringup.plots import progress
 
         picture = run.path / 'report.png'
         progress(records, picture)
-        write_atomically(run.path / 'report.html', _html(run.path.name, headers, rows, picture.read_bytes()).encode())
-    return records, table(headers, rows)
+        write_atomically(run.path / 'report.html', _html(run.path.name, records, picture.read_bytes()).encode())
+    return records, report_text(records)
 
 
-def table_rows(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[object]]]:
+def report_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """The table, and below it what the trainings warned of."""
+    return '\n'.join([table(*_table_rows(records)), *_warnings(records)])
+
+
+def _warnings(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    trained = ((record.get('trained_version'), record.get('training') or {}) for record in records)
+    return [f'{version}: {warning}' for version, training in trained for warning in training.get('warnings', [])]
+
+
+def _table_rows(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[object]]]:
     """Header and one row per iteration, with one column per loss."""
     names = sorted({name for record in records for name in losses_of(record)})
     rows: list[list[object]] = []
@@ -49,7 +58,9 @@ def table_rows(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
     return [*HEADERS, *names], rows
 
 
-def _html(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], picture: bytes) -> str:
+def _html(title: str, records: Sequence[Mapping[str, Any]], picture: bytes) -> str:
+    headers, rows = _table_rows(records)
+
     def cells(kind: str, values: Sequence[object]) -> str:
         texts = (f'{value:.3f}' if isinstance(value, float) else '' if value is None else str(value) for value in values)
         return '<tr>' + ''.join(f'<{kind}>{html.escape(text)}</{kind}>' for text in texts) + '</tr>\n'
@@ -58,5 +69,6 @@ def _html(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], 
         f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         '<style>body{font-family:sans-serif;margin:2em}td,th{padding:.3em .8em;text-align:right}img{max-width:100%}</style>\n'
         f'<h1>{html.escape(title)}</h1>\n<table>\n{cells("th", headers)}{"".join(cells("td", row) for row in rows)}</table>\n'
+        f'{"".join(f"<p>{html.escape(warning)}</p>" for warning in _warnings(records))}\n'
         f'<img alt="success, intervention ratio, losses" src="data:image/png;base64,{base64.b64encode(picture).decode()}">\n'
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mile_bringup.errors import BringupError
-from mile_learner import run_folder
+from mile_learner import run_folder, run_state
 from mile_learner.manifest import verify_weights
 from mile_learner.run_folder import Run
 
@@ -129,14 +129,14 @@ class Plan:
             return ''
         return run_folder.DEMONSTRATIONS if self.mode == run_folder.DEMONSTRATE else run_folder.shown_folder(run.current())
 
-    def next_action(self, run: Run) -> run_folder.Episode | run_folder.Train | run_folder.Done:
+    def next_action(self, run: Run) -> run_state.Episode | run_state.Train | run_state.Done:
         """The first thing that is missing."""
         folder = self.folder(run)
         if not folder:
-            return run_folder.next_action(run.state(), self.iterations, self.episodes)
+            return run_state.next_action(run.state(), self.iterations, self.episodes)
         whole = run.recorded(folder)
         missing = (index for index in range(self.episodes) if index not in whole)
-        return next((run_folder.Episode(0, index) for index in missing), run_folder.Done())
+        return next((run_state.Episode(0, index) for index in missing), run_state.Done())
 
 
 def start_seed(run_seed: int, iteration: int, episode: int) -> int:
@@ -166,9 +166,9 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object]) -> Gener
         run.set_aside_torn_episodes()
         conclude(run)
         todo = plan.next_action(run)
-        if isinstance(todo, run_folder.Done):
+        if isinstance(todo, run_state.Done):
             return
-        if isinstance(todo, run_folder.Train):
+        if isinstance(todo, run_state.Train):
             yield Train(todo.iteration)
             continue
         if plan.mode != run_folder.DEMONSTRATE and flying != run.current():
@@ -184,7 +184,7 @@ def session(run: Run, plan: Plan, *, conclude: Callable[[Run], object]) -> Gener
 
 
 def _episode(
-    run: Run, plan: Plan, todo: run_folder.Episode, *, attempt: int, version: str, layout: tuple[str, ...]
+    run: Run, plan: Plan, todo: run_state.Episode, *, attempt: int, version: str, layout: tuple[str, ...]
 ) -> Generator[Request, Any, str]:
     """One attempt at one episode; why its bag is not whole."""
     folder = plan.folder(run)

@@ -27,7 +27,7 @@ from mile_bringup.errors import BringupError
 from mile_bringup.session_config import SessionConfig, bag_metadata
 from mile_bringup.summary import conclude
 from mile_bringup.training_client import TrainingClient
-from mile_learner import run_folder
+from mile_learner import run_state
 from mile_learner.errors import LearnerError
 from mile_learner.run_folder import Run
 from mile_learner.step import Mode
@@ -312,7 +312,7 @@ class SessionNode(Node):
         """End the iteration that goes on, so that training follows: whether it will, and what to tell."""
         try:
             todo = self._plan.next_action(self._run)
-            if self._folder or not isinstance(todo, run_folder.Episode):
+            if self._folder or not isinstance(todo, run_state.Episode):
                 return False, 'no iteration goes on'
             self._run.end_iteration(todo.iteration)
             self._ended = self._training_is_due()
@@ -321,7 +321,7 @@ class SessionNode(Node):
         return True, 'training begins when no episode runs, and this iteration has a whole one'
 
     def _training_is_due(self) -> bool:
-        return isinstance(self._plan.next_action(self._run), run_folder.Train)
+        return isinstance(self._plan.next_action(self._run), run_state.Train)
 
     def _report(self, phase: str, detail: str = '', **values: object) -> None:
         """Publish the latched status that `mile deploy` and dashboards show."""

@@ -48,7 +48,8 @@ def exit_code(arguments: list[str]) -> int:
         (['train', '.'], 'is not a run folder (no run.yaml)'),
         (['import', '--from', 'robomimic', 'nope.hdf5', '--run', 'new'], 'nope.hdf5: is not there'),
         (['inspect', 'run', '--invariants', '--plot', 'p.png'], '--invariants: got --check or --plot with it, expected it alone'),
-        (['inspect', 'run', '--plot', 'p.txt'], '--plot: got p.txt, expected the name of a .png file'),
+        (['inspect', 'run', '--plot', 'run/p.txt'], 'run/p.txt, expected the name of a .png file'),
+        (['inspect', 'run', '--plot', 'no/p.png'], 'no/p.png, expected the name of a .png file in a folder that is there'),
         (['eval', 'run'], 'no policy flies yet; clone a first one from demonstrations with `mile train'),
         (['eval', '.', '--episodes', '0'], 'argument --episodes: got 0, expected 1 to 100000'),
         (['policies', '.', 'promote'], 'expected: promote VERSION'),
@@ -88,6 +89,17 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.Capt
     assert exit_code(['deploy', '--run', str(tmp_path / 'file' / 'run')]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f'mile deploy: {tmp_path}/file/run/policies: Not a directory; give a path that can be used, on a disk with space'
+
+
+def test_a_full_standard_output_is_one_line(tmp_path: Path) -> None:
+    Run.create(tmp_path, {})
+    command = [sys.executable, '-m', 'mile_bringup.cli', 'policies', str(tmp_path)]
+    with Path('/dev/full').open('w') as full:
+        result = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        'mile policies: standard output: No space left on device; the work is done, what it found out is lost'
+    ]
 
 
 def test_a_run_without_a_policy_that_flies_can_be_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,10 +45,18 @@ def repair(path: Path) -> dict[str, int]:
     return {Path(one['path']).name: one['steps'] for one in found}
 
 
+def inspect(run: Run) -> str:
+    command = [sys.executable, '-m', 'mile_bringup.cli', 'inspect', str(run.path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def test_what_is_torn_after_older_attempts_were_tidied_away_is_salvaged(run: Run) -> None:
     first = tear(run, 3)
     tear(run, 4)
+    inspected = inspect(run)
+    assert 'not whole: iter_00/episode_000.torn-0, iter_00/episode_000.torn-1; unless recorded now: mile repair ' in inspected
     assert repair(run.path) == {'episode_000.salvaged-0': 3, 'episode_000.salvaged-1': 4}
+    assert 'not whole' not in inspect(run)
     shutil.rmtree(first)
     assert tear(run, 5).name == 'episode_000.torn-2'
     tear(run, 6, killed=True)

@@ -18,7 +18,8 @@ from mile_bringup.errors import BringupError
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.errors import LearnerError
 from mile_learner.policy import Architecture, GaussianPolicy
-from mile_learner.run_folder import Episode, Run
+from mile_learner.run_folder import Run
+from mile_learner.run_state import Episode
 
 PLAN = s.Plan(iterations=2, episodes=2, seed=7, metadata={'task': 'block_insertion'})
 

@@ -18,7 +18,8 @@ from mile_bringup.plots import timeline
 from mile_learner.bags import EpisodeRecord
 from mile_learner.bundle import Bundle, Manifest
 from mile_learner.policy import Architecture, GaussianPolicy
-from mile_learner.run_folder import Episode, Run, next_action
+from mile_learner.run_folder import Run
+from mile_learner.run_state import Episode, next_action
 from mile_learner.step import Gate, Mode, Source, Step
 from mile_learner.train import train
 
@@ -105,10 +106,13 @@ def test_a_report_holds_the_table_and_the_picture(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(summary, 'episode_summaries', lambda _: episodes)
     run = Run.create(tmp_path / 'run', {})
     first = summary.iteration_record(episodes, 0)
-    run.append_metrics({**first, 'trained_version': 'v001', 'training': {'loss': 1.25, 'action_loss': 0.5, 'steps': 4, 'warnings': []}})
+    run.append_metrics(
+        {**first, 'trained_version': 'v001', 'training': {'loss': 1.25, 'action_loss': 0.5, 'steps': 4, 'warnings': ['std <']}}
+    )
     records, text = report.write_report(run)
     assert [record['iteration'] for record in records] == [0, 1]
-    head, row_0, row_1 = (line.split() for line in text.splitlines())
+    head, row_0, row_1, warning = (line.split() for line in text.splitlines())
+    assert ' '.join(warning) == 'v001: std <'
     assert head[-2:] == ['action_loss', 'loss']
     assert row_0 == ['0', 'v000', '1', '1/1', '0.500', '1', 'v001', '0.500', '1.250']
     assert row_1 == ['1', 'v001', '1', '0/1', '0.000', '0', '-', '-', '-']
@@ -117,6 +121,7 @@ def test_a_report_holds_the_table_and_the_picture(tmp_path: Path, monkeypatch: p
     assert picture.startswith(PNG)
     assert base64.b64encode(picture).decode() in page
     assert '<td>1.250</td>' in page
+    assert '<p>v001: std &lt;</p>' in page
 
 
 def test_a_training_by_hand_ends_no_iteration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from mile_learner.architecture import Architecture
 from mile_learner.categorical import CategoricalPolicy
 from mile_learner.classifier import InterventionClassifier
 from mile_learner.errors import LearnerError
-from mile_learner.files import sha256_of, sync_folder, write_synced
+from mile_learner.files import remedy, sha256_of, sync_folder, write_synced
 from mile_learner.manifest import MANIFEST_FILE as MANIFEST_FILE
 from mile_learner.manifest import Manifest as Manifest
 from mile_learner.manifest import now as now
@@ -133,7 +133,7 @@ class Bundle:
             sync_folder(temporary)
             temporary.rename(folder)
         except (OSError, safetensors.SafetensorError) as error:
-            msg = f'{folder}: cannot be written ({error}); nothing of it is left behind; free the disk, then train again'
+            msg = f'{folder}: cannot be written ({error}); nothing of it is left behind; {remedy(error)}, then train again'
             raise LearnerError(msg) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

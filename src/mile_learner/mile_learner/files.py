@@ -11,6 +11,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a disk, a quota or a limit is full."""
 
 
+def remedy(error: Exception) -> str:
+    """What a person can do about a file that cannot be written."""
+    return 'make its folder writable' if isinstance(error, OSError) and error.errno not in NO_ROOM else 'free the disk'
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; after return it survives a power cut."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')

@@ -20,6 +20,7 @@ from rclpy.node import Node
 
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
+from mile_learner.files import remedy
 from mile_learner.methods.training import TrainingCancelled
 from mile_learner.run_folder import Run
 from mile_learner.train import train
@@ -71,7 +72,7 @@ class Job:
             self.result.message = str(error)
         except OSError as error:
             self.result.message = (
-                f'training failed: a file cannot be written or read ({error}); free the disk, then resume: no step is lost'
+                f'training failed: a file cannot be written or read ({error}); {remedy(error)}, then resume: no step is lost'
             )
         except (MemoryError, RuntimeError) as error:
             # torch says with a RuntimeError that memory ran out

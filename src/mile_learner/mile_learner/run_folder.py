@@ -1,11 +1,11 @@
-"""A run on disk: episodes, policy versions, which version flies, metrics; and what has to happen next.
+"""A run on disk: episodes, policy versions, which version flies, metrics.
 
     run.yaml  iter_00/episode_000/  policies/v000/  policies/current  metrics.jsonl
     iter_00/ended                   it has as many episodes as it is to have: training was asked for
     demonstrations/episode_000/     by the human alone; what the first policy is cloned from
     shown_v000/episode_000/         by policy v000 alone, for the operator to see what it does
 
-What happens next is computed from what is whole on disk, never from memory, so that a killed run resumes by starting it again.
+What has to happen next is in `mile_learner.run_state`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ import yaml
 
 from mile_learner.config import ConfigError, read_yaml_mapping
 from mile_learner.errors import LearnerError
-from mile_learner.files import write_atomically, write_synced
+from mile_learner.files import remedy, write_atomically, write_synced
 from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
 from mile_learner.plain_text import load_json
+from mile_learner.run_state import RunState
 from mile_learner.task import TaskConfig
 
 RUN_FILE = 'run.yaml'
@@ -63,64 +63,9 @@ def set_aside(bag: Path) -> Path:
         raise LearnerError(msg) from error
 
 
-@dataclass(frozen=True)
-class Episode:
-    """Next: record episode `index` of `iteration`."""
-
-    iteration: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Train:
-    """Next: train on everything up to and including `iteration`."""
-
-    iteration: int
-
-
-@dataclass(frozen=True)
-class Done:
-    """Nothing is left to do."""
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What is whole on disk.
-
-    Attributes:
-        episodes: per iteration, the indices of whole episodes.
-        trained: iterations that ended with the training of a policy version.
-        ended: iterations that were ended early; training follows as soon as there is an episode to train on.
-    """
-
-    episodes: Mapping[int, frozenset[int]]
-    trained: frozenset[int]
-    ended: frozenset[int] = frozenset()
-
-    @property
-    def due(self) -> int | None:
-        """The iteration that a training ends: the first with episodes and without a version, else the newest; None without episodes."""
-        return min(set(self.episodes) - self.trained, default=max(self.episodes, default=None))
-
-
 def shown_folder(version: str) -> str:
     """Name of the folder with the episodes in which a policy version is shown."""
     return f'shown_{version}'
-
-
-def next_action(state: RunState, iterations: int, episodes_per_iteration: int) -> Episode | Train | Done:
-    """The first thing that is missing; a pure function, so that it can be tested without a disk."""
-    for iteration in range(iterations):
-        if iteration in state.trained:
-            continue
-        whole = state.episodes.get(iteration, frozenset())
-        if whole and iteration in state.ended:
-            return Train(iteration)
-        for index in range(episodes_per_iteration):
-            if index not in whole:
-                return Episode(iteration, index)
-        return Train(iteration)
-    return Done()
 
 
 class Run:
@@ -198,7 +143,7 @@ class Run:
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, b'')
         except OSError as error:
-            msg = f'{path}: cannot be written ({error.strerror}); free the disk, then ask again'
+            msg = f'{path}: cannot be written ({error.strerror}); {remedy(error)}, then ask again'
             raise LearnerError(msg) from error
 
     def episodes(self) -> dict[tuple[int, int], Path]:
@@ -229,16 +174,27 @@ class Run:
         found = self.path.glob(f'*/episode_*/{BAG_METADATA_FILE}')
         return sorted(path.parent for path in found if re.fullmatch(r'episode_\d+', path.parent.name))
 
+    def torn(self) -> list[Path]:
+        """What is no whole episode and was not salvaged: set aside, left behind by a kill, or being recorded; in order."""
+        aside = (
+            path for path in self.path.glob('*/episode_*.torn-*') if not path.with_name(path.name.replace('torn', 'salvaged')).exists()
+        )
+        return sorted([*self._left_behind(), *aside])
+
     def set_aside_torn_episodes(self) -> list[Path]:
-        """Rename what a kill left as `.incomplete`, or what has lost its metadata.yaml, to `.torn-<n>`, out of the way of the next attempt.
+        """Rename what a kill left behind to `.torn-<n>`, out of the way of the next attempt.
 
         Nothing is deleted.
 
         Raises:
             LearnerError: one cannot be renamed.
         """
+        return [set_aside(path) for path in self._left_behind()]
+
+    def _left_behind(self) -> list[Path]:
+        """What is still `.incomplete`, or has lost its metadata.yaml, in order."""
         named = (path for path in sorted(self.path.glob('*/episode_*')) if re.fullmatch(r'episode_\d+(?:\.incomplete)?', path.name))
-        return [set_aside(path) for path in named if path.suffix == '.incomplete' or not (path / BAG_METADATA_FILE).is_file()]
+        return [path for path in named if path.suffix == '.incomplete' or not (path / BAG_METADATA_FILE).is_file()]
 
     def version_path(self, version: str) -> Path:
         """The folder of a policy version.

@@ -15,7 +15,8 @@ from mile_learner.bundle import Bundle
 from mile_learner.check import check_bag
 from mile_learner.errors import LearnerError
 from mile_learner.initial import clone_demonstrations, warm_start
-from mile_learner.run_folder import DEMONSTRATE, SHOW, SHOWN_EPISODES, Episode, Run, next_action
+from mile_learner.run_folder import DEMONSTRATE, SHOW, SHOWN_EPISODES, Run
+from mile_learner.run_state import Episode, next_action
 from mile_learner.step import Source, Step
 
 TASK = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import resource
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from mile_learner.bench import cli
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
+from mile_learner.files import remedy
 
 
 def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> None:
@@ -27,6 +29,11 @@ def test_a_policy_for_which_the_disk_has_no_room(tmp_path: Path, make_bundle: Ca
     assert not list(tmp_path.iterdir())
     make_bundle().save(tmp_path / 'v000')
     assert Bundle.load(tmp_path / 'v000').manifest.version == 'v000'
+
+
+def test_a_folder_that_is_not_writable_is_not_taken_for_a_full_disk() -> None:
+    assert remedy(OSError(errno.EACCES, 'Permission denied')) == 'make its folder writable'
+    assert remedy(OSError(errno.ENOSPC, 'No space left on device')) == 'free the disk'
 
 
 def test_a_report_for_which_the_disk_has_no_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

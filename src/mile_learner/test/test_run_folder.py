@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mile_learner.bundle import Bundle
 from mile_learner.config import ConfigError
 from mile_learner.errors import LearnerError
-from mile_learner.run_folder import Done, Episode, Run, RunState, Train, next_action, torn_path
+from mile_learner.run_folder import Run, torn_path
+from mile_learner.run_state import Done, Episode, RunState, Train, next_action
 
 
 def add_version(run: Run, bundle: Bundle, parent: str | None = None, iteration: int | None = None) -> str:
@@ -79,6 +80,12 @@ def test_the_number_of_a_torn_or_salvaged_attempt_is_not_used_again_while_one_of
         episode.with_name(f'{episode.name}.{name}').mkdir(parents=True)
         assert torn_path(episode).name == f'episode_001.torn-{number}'
     assert run.set_aside_torn_episodes() == [], 'a repair that was killed left no episode'
+    under_way = run.episode_path(0, 2).with_suffix('.incomplete')
+    under_way.mkdir()
+    assert run.torn() == [episode.with_name('episode_001.torn-1'), under_way]
+    episode.with_name('episode_001.salvaged-1').mkdir()
+    assert run.torn() == [under_way]
+    under_way.rmdir()
     assert torn_path(run.episode_path(0, 2)).name == 'episode_002.torn-0'
 
 
