@@ -51,6 +51,7 @@ RECIPE = 4
 """Part of the hash: to be raised by whoever changes what the same configuration makes."""
 INITIAL_VERSION = 'v000'
 OPERATOR_FOLDER = 'operator'
+EXPERT_EPISODES = 10
 _C_LARGEST = 100.0
 
 
@@ -100,7 +101,7 @@ def prepare(task: TaskConfig, seed: int, config: PrepareConfig | None = None, *,
     """Make what is not there yet, with progress on standard error, and return its folder; one process at a time, others wait for it.
 
     Raises:
-        SimError: no severity of the teacher's perception error led into the success band.
+        SimError: no severity of the teacher's perception error led into the success band, or the expert itself fails.
     """
     config = config or default_config(task)
     folder = prepared_folder(task, seed, config)
@@ -163,10 +164,25 @@ class Preparation:
             if success > config.band_high:
                 too_good = severity
             else:
+                if too_bad is None:
+                    self._check_expert()
                 too_bad = severity
             severity = 1.5 * severity if too_bad is None else (too_good + too_bad) / 2
-        msg = f'initial policy: success {success} after {config.candidates} attempts, expected {config.band_low} to {config.band_high}'
+        msg = (
+            f'initial policy: success {success} after {config.candidates} attempts, expected {config.band_low} to {config.band_high}; '
+            'give another seed or a longer time limit'
+        )
         raise SimError(msg)
+
+    def _check_expert(self) -> None:
+        """Refuse a task that the expert itself cannot do: no teacher, and no human, could."""
+        expert = ExpertConfig(step_size_m=self.task.step_size_m)
+        seeds = state_seeds(Purpose.DEMONSTRATION, self.seed, EXPERT_EPISODES)
+        done = sum(episode.success for episode in self.run(demonstrator(expert, 0.0), seeds, 'the expert'))
+        if done < self.config.band_high * len(seeds):
+            limit = self.task.time_limit_s
+            msg = f'initial policy: the expert does the task in {done} of {len(seeds)} episodes of {limit:g} s; give a longer time limit'
+            raise SimError(msg)
 
     def candidate(self, number: int, severity: float) -> Path:
         """The policy cloned from a teacher with this severity, and how often it succeeds."""
