@@ -17,7 +17,7 @@ from mile_learner.calibrate import Calibration
 from mile_learner.categorical import Categorical
 from mile_learner.errors import LearnerError
 from mile_learner.meaning import AT_ONCE, Meaning, mean_probability, stated
-from mile_learner.methods import METHODS
+from mile_learner.methods import uses_c
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.mile_losses import Batch
 from mile_learner.network import Policy, joined
@@ -46,7 +46,7 @@ def training_warnings(data: InterventionData, start: Bundle, trained: Bundle, ta
     Raises:
         LearnerError: weights or actions are not finite; such a version must not fly.
     """
-    meaning = Meaning.of(trained) if getattr(METHODS.get(trained.manifest.method), 'uses_c', False) else None
+    meaning = Meaning.of(trained) if uses_c(trained.manifest.method) else None
     return [
         *meaning_warnings(start, meaning),
         *data_warnings(data, start, meaning, target_rate=target_rate),

@@ -100,6 +100,13 @@ def stated(bundle: Bundle) -> Mapping[str, Any]:
     return calibration if isinstance(calibration, Mapping) else configuration
 
 
+def kept(start: Bundle) -> dict[str, Any]:
+    """For the configuration of a version trained from `start` without c and σ, which keeps them: what they are about."""
+    said = stated(start)
+    names = ('mental_model', 'decisions')
+    return {METHOD: {name: said[name] for name in names}} if all(name in said for name in names) else {}
+
+
 def mean_probability(gains: Gains, c: float, sigma: float) -> float:
     """p(ν=1|s), the mean over the states of `gains`."""
     return gains.log_intervention_probability(c, sigma)[0].exp().mean().item()

@@ -17,7 +17,8 @@ from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.dataset import recorded, run_data
 from mile_learner.guards import model_warnings, training_warnings
 from mile_learner.learner_config import method_config
-from mile_learner.methods import METHODS
+from mile_learner.meaning import kept
+from mile_learner.methods import METHODS, uses_c
 from mile_learner.methods.checkpoint import checkpointing
 from mile_learner.methods.training import Report
 from mile_learner.run_folder import Run
@@ -67,7 +68,8 @@ def train(
     if data.intervening.any():
         with resumable(run, version, made_from):
             trained = METHODS[method].fit(data, start, config=config, seed=training_seed, progress=progress)
-        made = dataclasses.replace(trained.manifest, method=method, configuration=config.to_mapping(), seed=training_seed)
+        configuration = config.to_mapping() | ({} if uses_c(method) else kept(start))
+        made = dataclasses.replace(trained.manifest, method=method, configuration=configuration, seed=training_seed)
         trained = trained.with_manifest(made)
         warnings = training_warnings(data, start, trained)
     else:

@@ -140,6 +140,23 @@ def test_c_and_sigma_that_are_about_something_else_are_noticed() -> None:
     assert 'meaning' not in names(training_warnings(data, start, small_bundle('gaussian', method='iwr'))), 'it has no use for them'
 
 
+def test_a_training_that_does_not_use_c_and_sigma_passes_on_what_they_are_about(
+    tmp_path: Path, make_bundle: MakeBundle, make_step: Callable[..., Step], write_episode: Callable[..., Path]
+) -> None:
+    start, run = make_bundle(), Run.create(tmp_path / 'run', {})
+    start.manifest = dataclasses.replace(
+        start.manifest, configuration={'calibrate': {'mental_model': NOTED, 'decisions': 'onset', 'ahead': True}}
+    )
+    start.save(run.version_path('v000'))
+    write_episode(run.episode_path(0, 0), [make_step(i, intervening=10 <= i < 14) for i in range(40)])
+    for version, method in (('v000', 'iwr'), ('v001', 'hg_dagger')):
+        run.promote(version)
+        trained = train(run, method=method, overrides={'epochs': 1})
+        assert Meaning.of(Bundle.load(run.version_path(trained.version))) == Meaning(NOTED, 'onset')
+    run.promote(trained.version)
+    assert 'meaning' in names(train(run, overrides={'epochs': 1}).metrics['warnings'])
+
+
 def log_std(bundle: Bundle, *raw: float) -> Bundle:
     """The same with this log-std, before the sigmoid, in each action dimension."""
     with torch.no_grad():

@@ -10,7 +10,7 @@ from mile_learner.bench.human_config import check_effect, parse_human
 from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.bench.variants import file_name, parse_variant
 from mile_learner.config import Config, ConfigError, option
-from mile_learner.methods import METHODS
+from mile_learner.methods import METHODS, uses_c
 
 REFERENCES = ('no_training', 'expert')
 """Tested once per seed, without a human: the lower and the upper line of every figure."""
@@ -148,7 +148,7 @@ class Belief(Config):
         """
         name, options = parse_method(method)
         said = {key: value for key, value in options.items() if key in cls().to_mapping()}
-        if said and not getattr(METHODS[name], 'uses_c', False):
+        if said and not uses_c(name):
             msg = f"{method}: got {', '.join(said)}, expected none: {name} trains without a model of the human's decisions"
             raise ConfigError(msg)
         return cls.from_mapping(said, source=method)

@@ -26,3 +26,8 @@ METHODS: dict[str, Method] = {
     'dagger': Dagger(),
     'no_training': NoTraining(),
 }
+
+
+def uses_c(name: str) -> bool:
+    """Whether the method of this name trains with c and σ; one that does not leaves them as they are."""
+    return getattr(METHODS.get(name), 'uses_c', False)
