@@ -12,9 +12,12 @@ from mile_bringup.cli_export import FORMATS
 from mile_bringup.errors import BringupError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from mile_bringup.exchange.trajectory import Trajectory
     from mile_learner.run_folder import Run
+    from mile_learner.task import TaskConfig
 
 
 def add(verbs: Any) -> None:
@@ -39,19 +42,24 @@ def add(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> Report:
-    """Check everything, then write one bag per episode."""
+    """Check everything, then write one bag per episode; a run is made only for what can be imported."""
+    from mile_bringup.deployment import Deployment
     from mile_bringup.isolation import lock_run
     from mile_bringup.run_setup import open_run
+    from mile_learner.run_folder import RUN_FILE, Run
 
     if not args.path.exists():
         msg = f'{args.path}: is not there; give the folder of a LeRobot data set, or the .hdf5 file of robomimic'
         raise UsageError(msg)
+    task = Run.open(args.run_dir).task if (args.run_dir / RUN_FILE).is_file() else Deployment().resolved_task()
+    wanted, left_out = _demonstrations(args, task)
     of, _ = open_run(args.run_dir, {})
     lock = lock_run(args.run_dir)
     try:
-        bags, left_out, there = _import(of, args)
+        bags = _write(of, wanted, args.path)
     finally:
         os.close(lock)
+    there = len(wanted) - len(bags)
     data = {'run': str(of.path), 'bags': list(map(str, bags)), 'left_out': left_out, 'there_already': there}
     hint = f'clone a policy from them: {shlex.join(["mile", "train", str(of.path), "--method", "behaviour_cloning"])}'
     of_policy = f', {left_out} left out because a policy acted in them' if left_out else ''
@@ -59,33 +67,38 @@ def run(args: argparse.Namespace) -> Report:
     return Report(data, f'{of.path}: {len(bags)} demonstrations{of_policy}{imported_before}\n{hint}')
 
 
-def _import(of: Run, args: argparse.Namespace) -> tuple[list[Path], int, int]:
-    """The bags, how many episodes are no demonstrations, and how many were imported from there before."""
-    from tqdm import tqdm
-
+def _demonstrations(args: argparse.Namespace, task: TaskConfig) -> tuple[list[Trajectory], int]:
+    """What is to be imported, and how many other episodes there are."""
     from mile_bringup.exchange import lerobot, robomimic
-    from mile_bringup.exchange.demonstration import write_demonstration
     from mile_bringup.exchange.trajectory import checked
-    from mile_learner.bags import read_metadata
-    from mile_learner.run_folder import DEMONSTRATIONS
-    from mile_teleop.errors import BagError
 
     read, state = {'lerobot': (lerobot.read, lerobot.STATE), 'robomimic': (robomimic.read, robomimic.STATE)}[args.source]
-    task = of.task
     every = [checked(trajectory, task.observation_layout) for trajectory in read(args.path, task, args.observation or state)]
     wanted = [trajectory for trajectory in every if trajectory.intervening.all()]
     if not wanted:
         msg = f'{args.path}: got {len(every)} episodes, in all of which a policy acted; expected a demonstration'
         raise UsageError(msg)
+    return wanted, len(every) - len(wanted)
+
+
+def _write(of: Run, wanted: Sequence[Trajectory], source: Path) -> list[Path]:
+    """The bags of those that were not imported from `source` before."""
+    from tqdm import tqdm
+
+    from mile_bringup.exchange.demonstration import write_demonstration
+    from mile_learner.bags import read_metadata
+    from mile_learner.run_folder import DEMONSTRATIONS
+    from mile_teleop.errors import BagError
+
     recorded = of.recorded(DEMONSTRATIONS)
     origins = {read_metadata(bag).get('origin') for bag in recorded.values()}
-    new = [(origin, trajectory) for trajectory in wanted if (origin := f'{args.path}: {trajectory.name}') not in origins]
+    new = [(origin, trajectory) for trajectory in wanted if (origin := f'{source}: {trajectory.name}') not in origins]
     bags = []
     for index, (origin, trajectory) in enumerate(tqdm(new, desc='importing', unit='episode'), max(recorded, default=-1) + 1):
         path = of.path / DEMONSTRATIONS / f'episode_{index:03d}'
         episode_id = f'{path.relative_to(of.path).as_posix()}/imported'
         try:
-            bags.append(write_demonstration(trajectory, task, path, episode_id=episode_id, origin=origin))
+            bags.append(write_demonstration(trajectory, of.task, path, episode_id=episode_id, origin=origin))
         except BagError as error:
             raise BringupError(str(error)) from error
-    return bags, len(every) - len(wanted), len(wanted) - len(new)
+    return bags

@@ -65,7 +65,7 @@ def progress(iterations: Sequence[Mapping[str, Any]], path: Path) -> None:
         points = [(number, values[name]) for number, values in trained if name in values]
         losses.plot([x for x, _ in points], [y for _, y in points], 'o-', label=name)
     if losses.lines:
-        losses.legend()
+        losses.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
     losses.set(title='losses after training')
     for axis in (success, ratio, losses):
         axis.set(xlabel='iteration', xticks=numbers)

@@ -187,6 +187,9 @@ def test_what_cannot_be_a_demonstration_is_refused(change: dict[str, np.ndarray]
 
 @pytest.mark.parametrize(('kind', 'words'), [('lerobot', 'is no LeRobot data set'), ('robomimic', 'is no HDF5 file')])
 def test_what_is_no_data_set_is_one_line(kind: str, words: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['import', str(run.path), '--from', kind, '--run', str(run.path.with_name('new'))]) == 2
+    assert not run.path.with_name('new').exists(), 'a run without anything in it'
+    capsys.readouterr()
     assert main(['import', str(run.path), '--from', kind, '--run', str(run.path)]) == 2
     error = capsys.readouterr().err.strip()
     assert words in error
