@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite, number, table
 from mile_bringup.errors import UsageError
+from mile_learner.errors import quoted
 
 if TYPE_CHECKING:
     from mile_learner.run_calibration import Fit, LoggedSteps
@@ -126,7 +127,7 @@ def run(args: argparse.Namespace) -> Report:
             os.close(lock)
         data['written'] = manifest.version
         lines += [f'{manifest.version}: c = {manifest.c:.3f}, sigma = {manifest.sigma:.3f}']
-        lines += [f'let it fly: mile policies {of.path} promote {manifest.version}']
+        lines += [f'let it fly: mile policies {quoted(of.path)} promote {manifest.version}']
     return Report(finite(data), '\n'.join(lines))
 
 

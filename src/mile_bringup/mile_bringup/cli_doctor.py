@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb
+from mile_learner.errors import quoted
 
 
 def add(verbs: Any) -> None:
@@ -71,4 +72,6 @@ def _map_pad(path: Path) -> Report:
         raise BringupError(str(error)) from error
     finally:
         device.close()
-    return Report({'file': str(path), **mapping.config.to_mapping()}, f'{path}\nuse it: mile deploy --operator joystick --pad {path}')
+    return Report(
+        {'file': str(path), **mapping.config.to_mapping()}, f'{path}\nuse it: mile deploy --operator joystick --pad {quoted(path)}'
+    )

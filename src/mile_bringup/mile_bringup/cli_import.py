@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb
 from mile_bringup.cli_export import FORMATS
 from mile_bringup.errors import BringupError, UsageError
+from mile_learner.errors import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Report:
         os.close(lock)
     there = len(wanted) - len(bags)
     data = {'run': str(of.path), 'bags': list(map(str, bags)), 'left_out': left_out, 'there_already': there}
-    hint = f'clone a policy from them: {shlex.join(["mile", "train", str(of.path), "--method", "behaviour_cloning"])}'
+    hint = f'clone a policy from them: mile train {quoted(of.path)} --method behaviour_cloning'
     of_policy = f', {left_out} left out because a policy acted in them' if left_out else ''
     imported_before = f', {there} were there already' if there else ''
     return Report(data, f'{of.path}: {len(bags)} demonstrations{of_policy}{imported_before}\n{hint}')

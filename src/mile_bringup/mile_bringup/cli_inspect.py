@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite, table
+from mile_learner.errors import quoted
 
 if TYPE_CHECKING:
     from mile_learner.bags import EpisodeRecord
@@ -73,7 +73,7 @@ def _run_report(of: Run, *, check: bool, plot: Path | None) -> Report:
     headers = ('iteration', 'episode', 'outcome', 'steps', 'time [s]', 'intervention ratio', 'segments', 'policy', 'operator')
     text = f'{report_text(iterations)}\n\n{table(headers, [list(asdict(episode).values()) for episode in episodes])}'
     text += f'\ndemonstrations, and episodes that were shown: {len(others)}' if others else ''
-    text += f'\nnot whole: {", ".join(torn)}; unless recorded now: {shlex.join(["mile", "repair", str(of.path)])}' if torn else ''
+    text += f'\nnot whole: {", ".join(torn)}; unless recorded now: mile repair {quoted(of.path)}' if torn else ''
     return _checked(data, text, findings)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mile_bringup.cli_common import Report, absolute, add_verb, finite, whole
 from mile_bringup.errors import UsageError
+from mile_learner.errors import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> Report:
     if args.promote or list(of.versions()) == [manifest.version]:
         of.promote(manifest.version)
     data = {'run': str(of.path), 'version': manifest.version, 'current': of.current(), 'metrics': dict(manifest.metrics)}
-    hint = '' if of.current() == manifest.version else f'\nlet it fly: mile policies {of.path} promote {manifest.version}'
+    hint = '' if of.current() == manifest.version else f'\nlet it fly: mile policies {quoted(of.path)} promote {manifest.version}'
     numbers = '\n'.join(f'{name}: {value}' for name, value in manifest.metrics.items())
     return Report(finite(data), f'{manifest.version}, from {manifest.parent or "demonstrations"}\n{numbers}{hint}')
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from mile_bringup.errors import UsageError
 from mile_bringup.graph import operator_dir
+from mile_learner.errors import quoted
 from mile_learner.manifest import read_manifest
 from mile_learner.run_folder import DEMONSTRATIONS, SHOWN_EPISODES, Run, shown_folder
 
@@ -31,7 +32,8 @@ def ensure_initial_policy(run: Run) -> None:
     """
     demonstrated = bool(run.recorded(DEMONSTRATIONS))
     if demonstrated and not run.versions():
-        msg = f'{run.path}: has demonstrations, but no policy yet; clone one from them: mile train {run.path} --method behaviour_cloning'
+        clone = f'mile train {quoted(run.path)} --method behaviour_cloning'
+        msg = f'{run.path}: has demonstrations, but no policy yet; clone one from them: {clone}'
         raise UsageError(msg)
     operator = operator_dir(run.path)
     if not demonstrated and not (run.versions() and operator.is_dir()):
@@ -63,7 +65,7 @@ def ensure_mental_models(run: Run) -> None:
         LearnerError: the shown episodes cannot be trained on.
     """
     if must_be_shown(run):
-        show = f'mile deploy --run {run.path} --mode show --episodes {SHOWN_EPISODES}'
+        show = f'mile deploy --run {quoted(run.path)} --mode show --episodes {SHOWN_EPISODES}'
         msg = f'{run.path}: {run.current()} must be shown to the operator first, {SHOWN_EPISODES} episodes: {show}'
         raise UsageError(msg)
     manifest = read_manifest(run.version_path(run.current()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mile_learner.bags import EpisodeRecord, read_episode
-from mile_learner.errors import LearnerError
+from mile_learner.errors import LearnerError, quoted
 from mile_learner.history import stack_episode
 from mile_learner.methods.base import InterventionData
 from mile_learner.run_folder import DEMONSTRATE
@@ -45,7 +45,7 @@ def episode_data(episode: EpisodeRecord, *, history: int, number: int, iteration
     demonstration = episode.metadata.get('mode') == DEMONSTRATE
     for name, values in (('observation', stacked), ('robot_action', robot_action)):
         if not np.isfinite(values[commanded]).all() and not (demonstration and name == 'robot_action'):
-            msg = f'{episode.path}: {name} is not finite; `mile inspect {episode.path} --check` names the steps'
+            msg = f'{episode.path}: {name} is not finite; `mile inspect {quoted(episode.path)} --check` names the steps'
             raise LearnerError(msg)
     kept = np.flatnonzero(commanded)
     count = len(kept)

@@ -18,7 +18,7 @@ from mile_learner.bags import read_episode
 from mile_learner.bundle import Bundle, Manifest, now
 from mile_learner.config import option
 from mile_learner.dataset import run_data
-from mile_learner.errors import LearnerError
+from mile_learner.errors import LearnerError, quoted
 from mile_learner.methods.base import InterventionData
 from mile_learner.methods.behaviour_cloning import BehaviourCloningConfig, clone
 from mile_learner.methods.training import Report
@@ -68,7 +68,7 @@ def clone_demonstrations(
     if not records:
         msg = (
             f'{run.path}: got {len(every)} demonstrations of which none succeeded, expected at least one; record some: '
-            f'mile deploy --run {run.path} --mode demonstrate --episodes 20'
+            f'mile deploy --run {quoted(run.path)} --mode demonstrate --episodes 20'
         )
         raise LearnerError(msg)
     for path, record in records.items():

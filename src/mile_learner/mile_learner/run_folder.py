@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from mile_learner.config import ConfigError, read_yaml_mapping
-from mile_learner.errors import LearnerError
+from mile_learner.errors import LearnerError, quoted
 from mile_learner.files import remedy, write_atomically, write_synced
 from mile_learner.manifest import MANIFEST_FILE, Manifest, read_manifest
 from mile_learner.plain_text import load_json
@@ -233,8 +233,8 @@ class Run:
         """
         path = self.path / 'policies' / 'current'
         if not self.flies():
-            first = f'clone a first one from demonstrations with `mile train {self.path} --method behaviour_cloning`'
-            promote = f'promote one with `mile policies {self.path} promote VERSION`'
+            first = f'clone a first one from demonstrations with `mile train {quoted(self.path)} --method behaviour_cloning`'
+            promote = f'promote one with `mile policies {quoted(self.path)} promote VERSION`'
             msg = f'{self.path}: no policy flies yet; {promote if self.versions() else first}'
             raise LearnerError(msg)
         return path.read_text(encoding='utf-8', errors='replace').strip()

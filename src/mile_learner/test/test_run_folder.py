@@ -93,6 +93,8 @@ def test_promote_and_rollback(tmp_path: Path, make_bundle: Callable[..., Bundle]
     run = Run.create(tmp_path, {})
     with pytest.raises(LearnerError, match='no policy flies'):
         run.current()
+    with pytest.raises(LearnerError, match=r"`mile train '.*/my run' --method"):
+        Run.create(tmp_path / 'my run', {}).current()
     run.promote(add_version(run, make_bundle()))
     with pytest.raises(LearnerError, match='nothing to roll back to'):
         run.rollback()

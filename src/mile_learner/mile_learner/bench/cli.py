@@ -160,7 +160,7 @@ def _tune(args: argparse.Namespace) -> Answer:
     from mile_learner.bench.cells import RunOptions
     from mile_learner.bench.suites import suite_named
     from mile_learner.bench.tune import FIRST_SEED, LEARNING_RATES, candidates, choose
-    from mile_learner.errors import LearnerError
+    from mile_learner.errors import LearnerError, quoted
 
     if suite_named(args.suite).prediction:
         msg = f'tune: got {args.suite!r}, expected a suite that compares policies'
@@ -177,7 +177,7 @@ def _tune(args: argparse.Namespace) -> Answer:
         for task, tried in found['scores'].items()
         for method, rates in tried.items()
     ]
-    return data | found, '\n'.join([*lines, f'use them with: mile bench run {args.suite} --tuned {args.out} --out DIR']), 0
+    return data | found, '\n'.join([*lines, f'use them with: mile bench run {args.suite} --tuned {quoted(args.out)} --out DIR']), 0
 
 
 def _margin(margin: Mapping[str, Any] | None) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mile_learner.bench.suites import NO_HUMAN, REFERENCES, Cell, suite_named
 from mile_learner.bench.tasks import METRICS, TASKS, get_task
-from mile_learner.errors import LearnerError
+from mile_learner.errors import LearnerError, quoted
 from mile_learner.plain_text import load_json
 
 Scores = NDArray[np.float64]
@@ -89,7 +89,7 @@ def read_results(out: Path) -> list[CellResult]:
     """
     results = [_read(path) for path in sorted((out / 'cells').glob('*.jsonl'))]
     if not results:
-        msg = f'{out}: holds no whole cell; run `mile bench run SUITE --out {out}` first'
+        msg = f'{out}: holds no whole cell; run `mile bench run SUITE --out {quoted(out)}` first'
         raise LearnerError(msg)
     return results
 

@@ -18,7 +18,7 @@ from mile_learner.bench.results import read_results
 from mile_learner.bench.statistics import paired_difference
 from mile_learner.bench.suites import NO_HUMAN, Cell, configured, parse_method, trained
 from mile_learner.bench.tasks import TASKS, get_task
-from mile_learner.errors import LearnerError
+from mile_learner.errors import LearnerError, quoted
 from mile_learner.files import write_atomically
 
 CHOSEN_FILE = 'chosen.json'
@@ -143,7 +143,7 @@ def _read(out: Path) -> dict[str, Any]:
                 raise TypeError(msg)
         return {'chosen': found['chosen'], 'grids': found['grids']}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f'{path}: got nothing that can be read ({error}), expected what `mile bench tune SUITE --out {out}` writes'
+        msg = f'{path}: got nothing that can be read ({error}), expected what `mile bench tune SUITE --out {quoted(out)}` writes'
         raise LearnerError(msg) from error
 
 
@@ -181,7 +181,7 @@ def not_tuned(cells: Iterable[Cell], chosen: str, where: Path) -> list[str]:
         if 'learning_rate' in parse_method(method)[1] or 'learning_rate' not in configured(method, task).to_mapping():
             continue
         if _of_task(task, chosen) is None:
-            command = f'mile bench tune {suite} --tasks {task} --methods {without_rate(method)} --out DIR'
+            command = f'mile bench tune {suite} --tasks {task} --methods {quoted(without_rate(method))} --out DIR'
             known = ', '.join(json.loads(chosen)) or 'none'
             msg = f'--tuned: got {where} for {method} on {task}, expected one of its tasks ({known}); tune this one with `{command}`'
             raise LearnerError(msg)
