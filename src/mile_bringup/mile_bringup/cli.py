@@ -40,6 +40,8 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns its exit code: 0, 1 (failed) or 2 (bad usage or bad input)."""
     args = build_parser().parse_args(argv)
+    if not sys.stderr.isatty():
+        os.environ.setdefault('TQDM_MININTERVAL', '10')  # in a file each time that a bar is drawn is another line
     try:
         report: Report = args.run(args)
     except _bad_input() as error:

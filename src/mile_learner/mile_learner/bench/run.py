@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -27,8 +28,8 @@ from mile_learner.bench.workers import on_processes, on_ray
 from mile_learner.errors import LearnerError
 from mile_learner.files import write_atomically
 
-MOST_OFTEN = 1.0
-"""How often a bar is drawn at most [s]."""
+MOST_OFTEN = 1.0 if sys.stderr.isatty() else 10.0
+"""How often a bar is drawn at most [s]; in a file each time is another line."""
 EPISODES = ('collect', 'demonstration', 'test')
 """Kinds of records that are one."""
 DIED = 'its process was killed, twice; is there enough memory for so many --workers?'
@@ -62,11 +63,12 @@ def prepare_all(
     missing = [job for job, folder in zip(jobs, folders, strict=True) if not is_whole(folder, humans)]
     failed: dict[tuple[str, int], str] = {}
     results: Iterator[tuple[str, int, str] | None]
-    with tqdm(total=sum(len(parts_of(task, humans)) for task, _ in pairs), unit='part', desc='preparing', disable=not progress) as bar:
+    bar_options: dict[str, Any] = {'unit': 'part', 'desc': 'preparing', 'miniters': 0, 'mininterval': MOST_OFTEN, 'disable': not progress}
+    with tqdm(total=sum(len(parts_of(task, humans)) for task, _ in pairs), **bar_options) as bar:
 
         def show(_: str = '') -> None:
-            bar.n = sum(parts_done(folder, task, humans) for folder, (task, _) in zip(folders, pairs, strict=True))
-            bar.refresh()
+            now = sum(parts_done(folder, task, humans) for folder, (task, _) in zip(folders, pairs, strict=True))
+            bar.update(now - bar.n)
 
         if workers > 1:
             results = on_processes(prepare_job, missing, workers, lambda job: (job.task, job.seed, f'{job.task}: {DIED}'))
