@@ -136,7 +136,7 @@ class SessionNode(Node):
                 text = json.dumps(dict(metadata))
                 self._call(OpenBag, OpenBag.Request(path=str(path), episode_id=episode_id, metadata_json=text))
             case session.StartEpisode(episode_id):
-                hold_limit = round(HOLD_LIMIT_S * self._task.rate_hz)
+                hold_limit = round(HOLD_LIMIT_S * self._task.rate_hz * self._config.speed)
                 self._episode = EpisodeEnd(step_limit=self._task.step_limit, hold_limit=hold_limit)
                 self._call(StartEpisode, StartEpisode.Request(episode_id=episode_id))
             case session.AwaitEnd():
