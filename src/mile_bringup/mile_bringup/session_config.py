@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mile_bringup.deployment import check_operator_name, config_dir
+from mile_bringup.deployment import check_operator_name
 from mile_learner.config import Config, option
 from mile_learner.run_folder import DEMONSTRATE, DEPLOY, SHOW, Run
 from mile_learner.task import TaskConfig
-from mile_teleop.arbiter_config import ArbiterConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +37,13 @@ class SessionConfig(Config):
 
 
 def bag_metadata(config: SessionConfig, task: TaskConfig, run: Run) -> dict[str, Any]:
-    """What every bag of a session says about itself; of the arbiter what its file says, until it has said what counts."""
+    """What every bag of a session says about itself; the arbiter's settings are to be added, as it says them."""
     return {
         'task': task.name,
         'operator': config.operator,
         'operator_name': config.operator_name,
         'configuration': {
             'task': task.to_mapping(),
-            'teleop': ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml').to_mapping(),
             'session': config.to_mapping(),
             'run': dict(run.config),
         },
