@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from mile_msgs.msg import Step
 from rclpy.serialization import serialize_message
 
+from mile_bringup.cli import main
 from mile_learner.bags import read_metadata
 from mile_learner.run_folder import Run
 from mile_teleop.bag_metadata import Topic
@@ -46,8 +49,9 @@ def repair(path: Path) -> dict[str, int]:
 
 
 def inspect(run: Run) -> str:
-    command = [sys.executable, '-m', 'mile_bringup.cli', 'inspect', str(run.path)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with redirect_stdout(StringIO()) as said:
+        assert main(['inspect', str(run.path)]) == 0
+    return said.getvalue()
 
 
 def test_what_is_torn_after_older_attempts_were_tidied_away_is_salvaged(run: Run) -> None:
