@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> Report:
         with tqdm(total=args.episodes, desc=name, unit='episode') as bar:
 
             def show(done: int, successes: int, bar: Any = bar) -> None:
-                bar.set_postfix(success=f'{successes}/{done}')
+                bar.set_postfix(success=f'{successes}/{done}', refresh=False)
                 bar.update(done - bar.n)
 
             outcomes = evaluate(

@@ -48,7 +48,7 @@ def test_a_task_that_was_not_tuned_is_refused_and_the_command_that_tunes_it_name
     run = ('run', 'single', '--tuned', tuned, '--out', tmp_path / 'out', '--methods')
     error = _refused(capsys, *run, 'iwr[learning_rate=0.1]', 'iwr[epochs=9]', '--tasks', 'drawer_open', 'button_press')
     assert f'got {tuned} for iwr[epochs=9] on button_press, expected one of its tasks (drawer_open)' in error
-    assert '`mile bench tune single --tasks button_press --methods iwr[epochs=9] --out DIR`' in error
+    assert "`mile bench tune single --tasks button_press --methods 'iwr[epochs=9]' --out DIR`" in error
     assert not (tmp_path / 'out').exists()
 
 

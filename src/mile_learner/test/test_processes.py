@@ -17,11 +17,12 @@ if 'CHILD' in os.environ:
 def prepare(): pass
 """
 MAIN = """
-import os
+import os, signal
 import slow
 from mile_learner.processes import make_pool
 if __name__ == '__main__':
     os.environ['CHILD'] = ''
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a script inherits that it is ignored
     try:
         with make_pool(2, slow.prepare) as pool:
             print(list(pool.map(abs, [-1, -2])))

@@ -290,7 +290,7 @@ class Preparation:
         with tqdm(total=epochs, desc='cloning', unit='epoch') as bar:
 
             def report(epoch: int, _: int, losses: Mapping[str, float]) -> bool:
-                bar.set_postfix({name: f'{value:.2f}' for name, value in losses.items()})
+                bar.set_postfix({name: f'{value:.2f}' for name, value in losses.items()}, refresh=False)
                 bar.update(epoch - bar.n)
                 return True
 
