@@ -19,6 +19,9 @@ from mile_learner.step import ACTION_DIM, Mode
 ACTION_NAMES = ('dx', 'dy', 'dz', 'gripper')
 MODE_COLOURS = {Mode.IDLE: '#bbbbbb', Mode.AUTONOMOUS: '#7fb3d5', Mode.HUMAN: '#f5b041', Mode.HOLD: '#d7dbdd', Mode.ESTOP: '#cb4335'}
 
+BESIDE: dict[str, Any] = {'loc': 'upper left', 'bbox_to_anchor': (1.0, 1.0)}
+"""Where a legend covers nothing."""
+
 
 def timeline(record: EpisodeRecord, path: Path) -> None:
     """PNG of one episode over wall time [s]: mode, ν and p(ν=1|s), and per action component a_r, a_h and what was executed."""
@@ -42,9 +45,8 @@ def timeline(record: EpisodeRecord, path: Path) -> None:
         axis.plot(time, human[:, number], color='#d35400', linewidth=2, label='a_h')
         axis.plot(time, record.column('executed_action')[:, number], color='black', linewidth=0.7, linestyle=':', label='executed')
         axis.set(ylabel=name, ylim=(-1.1, 1.1))
-    beside = {'loc': 'upper left', 'bbox_to_anchor': (1.0, 1.0)}
-    axes[1].legend(**beside)
-    axes[2].legend(**beside)
+    axes[1].legend(**BESIDE)
+    axes[2].legend(**BESIDE)
     axes[-1].set_xlabel('wall time [s]')
     _save(figure, path)
 
@@ -65,7 +67,7 @@ def progress(iterations: Sequence[Mapping[str, Any]], path: Path) -> None:
         points = [(number, values[name]) for number, values in trained if name in values]
         losses.plot([x for x, _ in points], [y for _, y in points], 'o-', label=name)
     if losses.lines:
-        losses.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
+        losses.legend(**BESIDE)
     losses.set(title='losses after training')
     for axis in (success, ratio, losses):
         axis.set(xlabel='iteration', xticks=numbers)
@@ -80,7 +82,7 @@ def _bands(axis: Axes, time: np.ndarray[Any, Any], mode: np.ndarray[Any, Any]) -
         kind = Mode(int(mode[begin]))
         axis.axvspan(time[begin], time[end], color=MODE_COLOURS[kind], label=None if kind in seen else kind.name.lower())
         seen.add(kind)
-    axis.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
+    axis.legend(**BESIDE)
 
 
 def _save(figure: Figure, path: Path) -> None:
