@@ -192,9 +192,8 @@ def _await_ready(supervisor: Supervisor, monitor: Monitor, nodes: Sequence[NodeS
 def _await_end(supervisor: Supervisor, monitor: Monitor, deployment: Deployment) -> None:
     from tqdm import tqdm
 
-    interval = 0.2 if sys.stderr.isatty() else 10.0
     total = deployment.episodes * (deployment.iterations if deployment.mode == 'deploy' else 1)
-    with tqdm(total=total, unit='episode', mininterval=interval) as bar:
+    with tqdm(total=total, unit='episode') as bar:
         while not _check(supervisor):
             monitor.spin(0.2)
             status = monitor.status

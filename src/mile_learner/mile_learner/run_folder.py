@@ -49,6 +49,11 @@ def torn_path(episode: Path) -> Path:
     return episode.with_name(f'{episode.name}.torn-{max(numbers, default=-1) + 1}')
 
 
+def salvaged_path(torn: Path) -> Path:
+    """Where what is whole in a torn bag belongs: `<episode>.torn-<n>` is salvaged to `<episode>.salvaged-<n>`."""
+    return torn.with_name(torn.name.replace('.torn-', '.salvaged-'))
+
+
 def set_aside(bag: Path) -> Path:
     """Rename `<episode>.incomplete`, or a bag that is damaged, to `<episode>.torn-<n>`, and return that; nobody may be writing it.
 
@@ -176,9 +181,7 @@ class Run:
 
     def torn(self) -> list[Path]:
         """What is no whole episode and was not salvaged: set aside, left behind by a kill, or being recorded; in order."""
-        aside = (
-            path for path in self.path.glob('*/episode_*.torn-*') if not path.with_name(path.name.replace('torn', 'salvaged')).exists()
-        )
+        aside = (path for path in self.path.glob('*/episode_*.torn-*') if not salvaged_path(path).exists())
         return sorted([*self._left_behind(), *aside])
 
     def set_aside_torn_episodes(self) -> list[Path]:

@@ -30,13 +30,14 @@ from mile_learner.bag_guard import MAGIC, check_definition, records
 from mile_learner.bags import DAMAGE, STEP_TYPE, encode_metadata, read_metadata
 from mile_learner.errors import LearnerError
 from mile_learner.plain_text import load_yaml
+from mile_learner.run_folder import salvaged_path
 from mile_teleop.bag_metadata import Topic
 from mile_teleop.bag_writer import CUSTOM_RECORD, SUFFIX, BagWriter
 from mile_teleop.errors import BagError
 from mile_teleop.message_types import decode
 
 MESSAGE = struct.Struct('<HIQQ')
-TORN = re.compile(r'(?P<episode>.+)\.torn-(?P<number>\d+)')
+TORN = re.compile(r'.+\.torn-\d+')
 TEARS = (McapError, *DAMAGE)
 """What reading a damaged record raises; the prefix ends before it."""
 
@@ -161,11 +162,10 @@ def target_of(torn: Path) -> Path:
     Raises:
         BagError: by its name it is no torn bag.
     """
-    match = TORN.fullmatch(torn.name)
-    if match is None:
+    if not TORN.fullmatch(torn.name):
         msg = f'{torn}: expected the folder of a torn bag, named EPISODE.torn-N'
         raise BagError(msg)
-    return torn.with_name(f'{match["episode"]}.salvaged-{match["number"]}')
+    return salvaged_path(torn)
 
 
 def read_prefix(file: Path) -> Prefix:
