@@ -25,8 +25,8 @@ _BORDER = 6
 _ORANGE = (230, 120, 20)
 
 
-def frames(env: BlockInsertion, seed: int, policy: Bundle | None = None, operator: Operator | None = None) -> Iterator[Frame]:
-    """One image (height, width, 3) per tick from the start state of `seed`; an orange border where the operator is in control.
+def frames(env: BlockInsertion, seed: int, policy: Bundle | None = None, operator: Operator | None = None) -> Iterator[tuple[Frame, bool]]:
+    """One image (height, width, 3) per tick from the start state of `seed`, and whether the operator is in control: an orange border.
 
     Without a policy the expert acts.
     """
@@ -41,10 +41,18 @@ def frames(env: BlockInsertion, seed: int, policy: Bundle | None = None, operato
         action = policy.act(stacked)[0] if policy is not None else expert.action(observation)
         decision = operator.decide(stacked, tick / env.task.rate_hz) if operator is not None else None
         intervening = decision is not None and decision.intervening
-        yield _frame(env, intervening)
+        yield _frame(env, intervening), intervening
         observation, _, success, truncated, _ = env.step(decision.action if decision is not None and intervening else action)
         over, tick = success or truncated, tick + 1
-    yield _frame(env, False)
+    yield _frame(env, False), False
+
+
+def still(intervening: Sequence[bool]) -> int:
+    """The number of the frame to show of an episode: the middle of the operator's first intervention, or two thirds along without one."""
+    if True not in intervening:
+        return 2 * len(intervening) // 3
+    first = intervening.index(True)
+    return (first + (*intervening, False).index(False, first)) // 2
 
 
 def _frame(env: BlockInsertion, intervening: bool) -> Frame:
@@ -61,7 +69,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Film as asked on the command line; exit code 0, or 2 and one line where that cannot be done."""
     parser = argparse.ArgumentParser(prog='film', description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('output', type=Path, help='the film: .mp4 or .gif')
-    parser.add_argument('--still', type=Path, help='also write one picture from the middle of the episode: .png')
+    parser.add_argument('--still', type=Path, help='also write one picture, of the first intervention if there is one: .png')
     parser.add_argument('--policy', type=Path, help='folder of a policy version; without it the expert acts')
     parser.add_argument('--operator', type=Path, help='folder of a simulated operator, who watches the policy')
     parser.add_argument('--seed', type=int, default=0, help='of the start state')
@@ -69,15 +77,16 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--height', type=int, default=480, help='[pixel]')
     parser.add_argument('--camera', choices=CAMERAS, default='front', help='which camera')
     options = parser.parse_args(args)
-    if options.output.suffix not in ('.mp4', '.gif'):
-        parser.error(f'output: got {options.output.name!r}, expected a name that ends in .mp4 or .gif')
+    for name, path, suffixes in (('output', options.output, ('.mp4', '.gif')), ('--still', options.still, ('.png',))):
+        if path is not None and (path.suffix not in suffixes or not path.parent.is_dir()):
+            parser.error(f'{name}: got {path}, expected the name of a {" or ".join(suffixes)} file in a folder that is there')
     if options.operator is not None and options.policy is None:
         parser.error('--operator: nobody to watch; give --policy too')
     env = BlockInsertion(render_mode='rgb_array', width=options.width, height=options.height, camera=options.camera)
     try:
         policy = Bundle.load(options.policy) if options.policy is not None else None
         operator = load_operator(options.operator) if options.operator is not None else None
-        film = list(frames(env, options.seed, policy, operator))
+        film, intervening = zip(*frames(env, options.seed, policy, operator), strict=True)
     except (SimError, LearnerError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -88,7 +97,7 @@ def main(args: Sequence[str] | None = None) -> int:
     else:
         imageio.mimwrite(options.output, film, duration=1000 / env.task.rate_hz, loop=0)
     if options.still is not None:
-        imageio.imwrite(options.still, film[2 * len(film) // 3])
+        imageio.imwrite(options.still, film[still(intervening)])
     return 0
 
 
