@@ -86,18 +86,19 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         policy = Bundle.load(options.policy) if options.policy is not None else None
         operator = load_operator(options.operator) if options.operator is not None else None
-        film, intervening = zip(*frames(env, options.seed, policy, operator), strict=True)
+        shown = list(frames(env, options.seed, policy, operator))
     except (SimError, LearnerError) as error:
         print(error, file=sys.stderr)
         return 2
     finally:
         env.close()
+    film = [frame for frame, _ in shown]
     if options.output.suffix == '.mp4':
         imageio.mimwrite(options.output, film, fps=env.task.rate_hz)
     else:
         imageio.mimwrite(options.output, film, duration=1000 / env.task.rate_hz, loop=0)
     if options.still is not None:
-        imageio.imwrite(options.still, film[still(intervening)])
+        imageio.imwrite(options.still, film[still([intervening for _, intervening in shown])])
     return 0
 
 

@@ -24,17 +24,18 @@ class HelpWithNames(argparse.Action):
 
 
 def names_text() -> str:
-    """The names, a paragraph per registry."""
+    """The names, a paragraph per registry, and what each suite runs."""
     from mile_learner.bench.human_config import GATES
     from mile_learner.bench.suites import REFERENCES, SUITES
     from mile_learner.bench.tasks import TASKS
     from mile_learner.methods import METHODS
 
     names = {
-        'suites': [f'{suite.name} ({suite.figure})' for suite in SUITES.values()],
         'tasks': list(TASKS),
         'methods': [name for name in METHODS if name not in REFERENCES],
         'humans': list(GATES),
     }
-    lines = [f'{what + ":":8} {", ".join(known)}' for what, known in names.items()]
+    suites = [f'{suite.name} ({suite.figure}): on {", ".join(suite.tasks)} with {", ".join(suite.humans)}' for suite in SUITES.values()]
+    lines = [f'{"suites:" * (not number):8} {suite}' for number, suite in enumerate(suites)]
+    lines += [f'{what + ":":8} {", ".join(known)}' for what, known in names.items()]
     return '\n'.join(textwrap.fill(line, WIDTH, subsequent_indent=' ' * 9) for line in lines)
