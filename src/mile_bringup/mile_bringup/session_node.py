@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from mile_msgs.msg import Event, Scene, Step, TeleopStatus
 from mile_msgs.srv import CloseBag, LoadPolicy, OpenBag, ResetArm, StartEpisode, StopEpisode
 from rclpy.client import Client
 from rclpy.node import Node
-from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -24,6 +24,7 @@ from mile_bringup import invariant_report, readiness, session
 from mile_bringup.arbiter_settings import ArbiterSettings
 from mile_bringup.episode_end import EpisodeEnd
 from mile_bringup.errors import BringupError
+from mile_bringup.service_call import ServiceCall
 from mile_bringup.session_config import SessionConfig, bag_metadata
 from mile_bringup.summary import conclude
 from mile_bringup.training_client import TrainingClient
@@ -36,8 +37,7 @@ from mile_ros import qos
 from mile_ros.main import run_node
 from mile_ros.parameters import declare_from
 
-RETRY_S = 0.5
-REFUSAL_TIMEOUT_S = 30.0
+POLL_S = 0.1
 STEP_TIMEOUT_S = 15.0
 HOLD_LIMIT_S = 300.0
 PRESS_START = 'the e-stop was set; reset it, then press start, and the arm goes to its start pose'
@@ -92,7 +92,7 @@ class SessionNode(Node):
         self.create_subscription(Step, 'step', self._on_step, qos.RECORD)
         self.create_subscription(Scene, 'scene', self._on_scene, qos.SENSOR)
         self.create_subscription(Event, 'event', self._on_event, qos.RECORD)
-        self.create_timer(RETRY_S / 5, self._on_timer)
+        self.create_timer(POLL_S, self._on_timer)
         layout = self._task.observation_layout
         self._metadata = bag_metadata(config, self._task, self._run)
         plan = session.Plan(config.iterations, config.episodes, config.seed, self._metadata, config.mode, layout)
@@ -181,43 +181,36 @@ class SessionNode(Node):
     # ------------------------------------------------------------------ services and what the learner says
 
     def _call(self, kind: type, request: Any, reply: Callable[[Any], object] = lambda _: None, again_s: float = math.inf) -> None:
-        """Call a service, again while it is missing or refuses, and after `again_s` [s] without an answer, each until its timeout."""
+        """Call a service until it accepts, and go on with what `reply` makes of its answer."""
         client, node = self._calls[kind]
-        give_up = time.monotonic() + self._config.startup_timeout_s
-        accepted, not_before, asked_at, refusing_since = False, 0.0, 0.0, 0.0
+        call = ServiceCall(
+            client,
+            request,
+            offered_by=node,
+            startup_timeout_s=self._config.startup_timeout_s,
+            reply_timeout_s=self._config.reply_timeout_s,
+            again_s=again_s,
+            expect=self._expect,
+            patient=lambda: self._mode is Mode.ESTOP,  # a person takes as long as it takes
+            on_refusal=partial(self._on_refusal, client.srv_name),
+            on_accepted=lambda answer: self._advance(reply(answer)),
+            clock=time.monotonic,
+        )
+        self._poll = partial(self._poll_reset, call) if kind is ResetArm else call.poll
+        self._poll()
 
-        def attempt() -> None:
-            nonlocal not_before, asked_at
-            now = time.monotonic()
-            if kind is ResetArm and self._awaits_start:
-                self._deadline = math.inf
-                self._report('stopped', detail=PRESS_START)
-            elif not client.service_is_ready():
-                self._expect(give_up, f'{client.srv_name}: nobody offers this service; see the log of {node}')
-            elif now >= not_before:
-                not_before, asked_at = now + again_s, asked_at or now
-                self._expect(asked_at + self._config.reply_timeout_s, f'{client.srv_name}: no answer; see the log of {node}')
-                client.call_async(request).add_done_callback(on_reply)
+    def _poll_reset(self, call: ServiceCall) -> None:
+        """Nothing moves the arm to its start pose between an emergency stop and a START."""
+        if self._awaits_start:
+            self._deadline = math.inf
+            self._report('stopped', detail=PRESS_START)
+        else:
+            call.poll()
 
-        def on_reply(future: Future) -> None:
-            nonlocal not_before, asked_at, refusing_since, accepted
-            if accepted:
-                return
-            answer = future.result()
-            if accepted := answer.accepted:
-                self._advance(reply(answer))
-                return
-            if not refusing_since:
-                refusing_since = time.monotonic()
-                self.get_logger().warning(f'{client.srv_name} refuses, trying again: {answer.message}')
-            if self._mode is Mode.ESTOP:
-                refusing_since = time.monotonic()  # a person takes as long as it takes
-            self._report(self._status['phase'], detail=answer.message)
-            self._expect(refusing_since + REFUSAL_TIMEOUT_S, f'{client.srv_name} refuses: {answer.message}')
-            not_before, asked_at = time.monotonic() + RETRY_S, 0.0
-
-        self._poll = attempt
-        attempt()
+    def _on_refusal(self, service: str, message: str, again: bool) -> None:
+        if not again:
+            self.get_logger().warning(f'{service} refuses, trying again: {message}')
+        self._report(self._status['phase'], detail=message)
 
     def _expect(self, deadline: float, message: str) -> None:
         """Fail with `message` unless something happens before `deadline` (monotonic) [s]."""
