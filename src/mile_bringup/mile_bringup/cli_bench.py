@@ -8,6 +8,7 @@ from typing import Any
 from mile_bringup import cli_bench_live
 from mile_bringup.cli_common import Report, absolute, number, whole
 from mile_learner.bench import cli as comparison
+from mile_learner.bench.cli_arguments import add_arguments
 
 
 def add(verbs: Any) -> None:
@@ -15,7 +16,7 @@ def add(verbs: Any) -> None:
     about = 'compare methods on the simulated tasks, or measure the stack itself'
     parser = verbs.add_parser('bench', help=about, description=about)
     parser.set_defaults(run=run)
-    commands = comparison.add_arguments(parser)
+    commands = add_arguments(parser)
     latency = commands.add_parser('latency', help='how long a takeover takes to reach the arm, beside a raw relay; how even the ticks are')
     latency.set_defaults(run=_latency)
     vision = commands.add_parser('vision', help='images per second of every image encoder, by torch and accelerated')

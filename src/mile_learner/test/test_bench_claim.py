@@ -11,6 +11,7 @@ import pytest
 from mile_learner.bench import cli
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.claim import claimed
+from mile_learner.bench.cli_arguments import add_arguments
 from mile_learner.bench.prepare import PrepareConfig
 from mile_learner.errors import LearnerError
 
@@ -35,7 +36,7 @@ def tuned(tmp_path: Path) -> Path:
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line that a command ends with."""
     parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
+    add_arguments(parser)
     assert cli.main(parser.parse_args(list(map(str, arguments)))) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1
@@ -138,3 +139,19 @@ def test_no_more_test_episodes_than_start_states(
 ) -> None:
     error = _refused(capsys, 'run', 'single', '--out', tmp_path / 'out', '--episodes', '101', *arguments)
     assert f'--episodes: got 101, expected at most {states}' in error
+
+
+@pytest.mark.parametrize(
+    ('suite', 'numbers', 'quick', 'words'),
+    [
+        ('single', ('0', '386'), (), 'got 386, expected at most 385: single collects from the rest of 400 start states'),
+        ('iterative', ('21',), ('--quick',), 'got 21, expected at most 20: iterative collects from the rest of 40 start states'),
+        ('prediction', ('2',), (), 'got 2, expected none with prediction'),
+    ],
+)
+def test_demonstrations_have_start_states_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suite: str, numbers: tuple[str, ...], quick: tuple[str, ...], words: str
+) -> None:
+    error = _refused(capsys, 'run', suite, '--out', tmp_path / 'out', *quick, '--demonstrations', *numbers)
+    assert error == f'mile bench run: --demonstrations: {words}\n'
+    assert not (tmp_path / 'out').exists()

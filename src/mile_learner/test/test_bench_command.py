@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mile_learner.bench import cli, run
+from mile_learner.bench.cli_arguments import add_arguments
 from mile_learner.bench.human_config import GATES
 from mile_learner.bench.results import read_results
 from mile_learner.bench.suites import NO_HUMAN, REFERENCES, SUITES, Cell
@@ -19,7 +20,7 @@ from mile_learner.methods import METHODS
 
 def _arguments(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='mile bench')
-    cli.add_arguments(parser)
+    add_arguments(parser)
     return parser.parse_args(list(map(str, arguments)))
 
 
@@ -137,7 +138,7 @@ def test_the_command_tunes_and_compares(
 
     def answer(*arguments: str) -> dict[str, Any]:
         parser = argparse.ArgumentParser()
-        cli.add_arguments(parser)
+        add_arguments(parser)
         common = ['--tasks', toy_task, '--humans', 'as_published', '--methods', 'iwr[epochs=2]', '--seeds', '1', '--workers', '1', '--json']
         assert cli.main(parser.parse_args([*arguments, *common])) == 0
         return json.loads(capsys.readouterr().out)

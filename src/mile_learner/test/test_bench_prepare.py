@@ -18,6 +18,7 @@ from mile_learner.bench import calibration, cli
 from mile_learner.bench import prepare as bench_prepare
 from mile_learner.bench.account import missed_rates
 from mile_learner.bench.cells import demonstrations
+from mile_learner.bench.cli_arguments import add_arguments
 from mile_learner.bench.dqn_expert import Dqn, DqnConfig
 from mile_learner.bench.human_config import parse_human
 from mile_learner.bench.prepare import humans_for, prepare, prepared_path
@@ -177,7 +178,7 @@ def test_a_rate_that_the_pilots_miss_is_reported_and_warned_of(
     monkeypatch.setattr(calibration, 'TOLERANCE', 0.0)
     human = 'as_published[rate=0.1]'
     parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
+    add_arguments(parser)
     assert cli.main(parser.parse_args(['prepare', '--tasks', toy_task, '--humans', human, '--seeds', '1', '--workers', '1'])) == 0
     (account_file,) = tmp_path.rglob('account.json')
     account = json.loads(account_file.read_text())

@@ -17,6 +17,7 @@ import pytest
 from mile_learner.bench import cli, tune
 from mile_learner.bench.cells import RunOptions
 from mile_learner.bench.claim import claimed
+from mile_learner.bench.cli_arguments import add_arguments
 from mile_learner.bench.prepare import humans_for, prepare
 from mile_learner.bench.provenance import PACKAGES, SOURCES
 from mile_learner.bench.report import make_report, reached, verdict
@@ -325,7 +326,7 @@ def test_bad_input_is_one_line_and_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
+    add_arguments(parser)
     assert cli.main(parser.parse_args(arguments)) == 2
     error = capsys.readouterr().err
     assert words in error

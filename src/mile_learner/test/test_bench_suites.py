@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mile_learner.bench.cells import QUICK_EPOCHS, RunOptions, fit
-from mile_learner.bench.suites import Cell, cells_of, configured, suite_named
+from mile_learner.bench.suites import Cell, cells_of, configured, suite_named, with_demonstrations
 from mile_learner.bundle import Bundle
 from mile_learner.config import ConfigError
 from mile_learner.methods import METHODS
@@ -24,6 +24,12 @@ def test_what_is_named_twice_is_run_once() -> None:
     assert [(cell.method, cell.seed) for cell in cells] == [
         (method, seed) for seed in (0, 1) for method in ('no_training', 'expert', 'iwr', 'mile[epochs=2,std_gradient=true]')
     ]
+
+
+def test_any_suite_takes_the_numbers_of_demonstrations_that_are_named() -> None:
+    suite = with_demonstrations(suite_named('single'), [5, 0, 5], tasks=['drawer_open'], states=20)
+    cells = cells_of(suite, tasks=['drawer_open'], humans=['delayed'], methods=['iwr'], seeds=[0])
+    assert [(cell.method, cell.demonstrations) for cell in cells] == [('no_training', 0), ('expert', 0), ('iwr', 5), ('iwr', 0)]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mile_learner.bench import cli
+from mile_learner.bench.cli_arguments import add_arguments
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
 from mile_learner.files import remedy
@@ -44,7 +45,7 @@ def test_a_report_for_which_the_disk_has_no_room(tmp_path: Path, capsys: pytest.
         '\n'.join(map(json.dumps, (head | {'options': {'quick': False}}, tested)))
     )
     parser = argparse.ArgumentParser(prog='mile bench')
-    cli.add_arguments(parser)
+    add_arguments(parser)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:

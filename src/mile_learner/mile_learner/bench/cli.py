@@ -1,4 +1,4 @@
-"""`mile bench prepare | tune | run | report | rollouts | learner`: arguments, and what each prints. Heavy imports come only when needed."""
+"""`mile bench prepare | tune | run | report | rollouts | learner`: what each does and prints. Heavy imports come only when needed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mile_learner.bench.cli_help import HelpWithNames
+from mile_learner.bench.cli_arguments import add_arguments
 
 if TYPE_CHECKING:
     from mile_learner.bench.cells import RunOptions
@@ -19,69 +18,6 @@ RESUMABLE = ('prepare', 'tune', 'run')
 _RESUMES = '; the same command goes on where it was'
 Answer = tuple[dict[str, Any], str, int]
 """For --json, for a person, exit code."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> Any:
-    """Add the commands and their options, which `main` or `execute` run; returns the subparsers, for further commands."""
-    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    about = 'initial policies, experts, mental models, humans and start states, from seeds'
-    prepare = commands.add_parser('prepare', help=about, description=about, add_help=False)
-    about = 'the learning rate of every method, from one grid; interrupted, the same command goes on where it was'
-    tune = commands.add_parser('tune', help=about, description=about, add_help=False)
-    about = 'run the cells of a comparison; interrupted, the same command goes on where it was'
-    run = commands.add_parser('run', help=about, description=about, add_help=False)
-    report = commands.add_parser('report', help='tables, figures and JSON from the raw records of a comparison')
-    for command in (prepare, tune, run):
-        command.add_argument('-h', '--help', action=HelpWithNames)
-    for command in (tune, run):
-        command.add_argument('suite', metavar='SUITE', help='what is compared, as the figures of the paper do; see below')
-        command.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the comparison')
-        command.add_argument('--methods', nargs='+', metavar='METHOD', help='"name" or "name[option=value,...]" (default: every method)')
-        command.add_argument(
-            '--episodes', type=_positive, metavar='N', help='test episodes per tested policy (default: 100; 10 with --quick)'
-        )
-    tune.add_argument('--rates', nargs='+', type=float, metavar='RATE', help='learning rates that are tried (default: 1e-5 1e-4 1e-3)')
-    tune.set_defaults(ray=None, tuned=None)
-    run.add_argument('--tuned', type=Path, metavar='DIR', help='use what `mile bench tune` chose in this folder')
-    run.add_argument('--ray', metavar='ADDRESS', help='run on a Ray cluster instead: auto, local, or ray://host:port')
-    for command in (prepare, tune, run):
-        command.add_argument('--tasks', nargs='+', metavar='TASK', help="which tasks (default: the suite's; prepare: all)")
-        command.add_argument(
-            '--humans',
-            nargs='+',
-            metavar='HUMAN',
-            help='simulated humans: "gate" or "gate[knob=value,...]" (default: the suite\'s, with --quick its first; prepare: every gate)',
-        )
-        command.add_argument('--seeds', type=_positive, default=10, metavar='N', help='how many (default: 10)')
-        command.add_argument(
-            '--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)'
-        )
-        quick = 'little of everything, to see that it works; the numbers mean nothing'
-        quick += '' if command is prepare else "; of the suite's humans the first, unless --humans names others"
-        command.add_argument('--quick', action='store_true', help=quick)
-        command.add_argument('--register', nargs='+', default=[], metavar='NAME=MODULE:ATTRIBUTE', help='tasks of your own')
-    rollouts = commands.add_parser('rollouts', help='episodes per second: a loop, a batch in lockstep, and processes')
-    rollouts.add_argument('task', metavar='TASK', help='which task')
-    rollouts.add_argument('--episodes', type=_positive, default=64, metavar='N', help='episodes per way (default: 64)')
-    rollouts.add_argument('--workers', type=_positive, default=os.cpu_count() or 1, metavar='W', help='processes (default: one per core)')
-    rollouts.add_argument('--quick', action='store_true', help='prepare with little effort')
-    report.add_argument('out', type=Path, metavar='DIR', help='folder of the comparison')
-    report.add_argument('--method', default='mile', help='which one is compared with every other, pair by pair (default: mile)')
-    report.add_argument(
-        '--only', nargs='+', default=[], metavar='METHOD', help='show these; the seeds that are whole for them count (default: all methods)'
-    )
-    learner = commands.add_parser('learner', help='cost of a training step, of a round, of reading bags; beside the least possible')
-    learner.add_argument('--run', dest='run_dir', type=Path, metavar='RUN', help='run folder whose bags are read (default: none are)')
-    for command in (prepare, tune, run, report, rollouts, learner):
-        command.add_argument('--json', action='store_true', help='one JSON object on standard output')
-    return commands
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        msg = f'got {text!r}, expected a whole number of at least 1'
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -219,7 +155,7 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     from mile_learner.bench.home import bench_home, check_writable
     from mile_learner.bench.prepare import humans_for
     from mile_learner.bench.run import missing_cells, prepare_all, reasons, run_comparison
-    from mile_learner.bench.suites import NO_HUMAN, cells_of, suite_named
+    from mile_learner.bench.suites import NO_HUMAN, cells_of, suite_named, with_demonstrations
     from mile_learner.bench.training_warnings import count_warnings, warnings_text
     from mile_learner.bench.tune import not_tuned
     from mile_learner.bench.workers import check_ray
@@ -227,12 +163,14 @@ def _compare(args: argparse.Namespace, methods: list[str], seeds: range, options
     _register(args.register)
     suite = suite_named(args.suite)
     tasks, humans = args.tasks or suite.tasks, args.humans or suite.humans[: 1 if args.quick else None]
+    preparation = _preparation(quick=args.quick)
+    if args.demonstrations:
+        suite = with_demonstrations(suite, args.demonstrations, tasks=tasks, states=preparation.train)
     cells = cells_of(suite, tasks=tasks, humans=humans, methods=methods, seeds=seeds)
     cells = [cell for cell in cells if references or cell.human != NO_HUMAN]
     untuned = not_tuned(cells, options.chosen, args.tuned) if options.chosen else []
     if args.ray:
         check_ray(args.ray)
-    preparation = _preparation(quick=args.quick)
     with claimed(args.out, options, preparation):
         for name in untuned:
             print(f'mile bench {args.command}: {name}: not tuned in {args.tuned}; trains with its own learning rate', file=sys.stderr)

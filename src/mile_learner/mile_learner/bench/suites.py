@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mile_learner.bench.human_config import check_effect, parse_human
 from mile_learner.bench.tasks import TASKS, check_names, get_task
 from mile_learner.bench.variants import file_name, parse_variant
 from mile_learner.config import Config, ConfigError, option
+from mile_learner.errors import LearnerError
 from mile_learner.methods import METHODS, uses_c
 
 REFERENCES = ('no_training', 'expert')
@@ -220,8 +221,28 @@ def planned_episodes(cell: Cell, suite: Suite, test: int) -> int:
     """How many episodes a cell plays, for the progress bar."""
     if cell.human == NO_HUMAN:
         return test
-    collected = suite.iterations * (suite.episodes or get_task(cell.task).offline_episodes)
-    return cell.demonstrations + collected + test * len(suite.test_at)
+    return cell.demonstrations + _collected(suite, cell.task) + test * len(suite.test_at)
+
+
+def _collected(suite: Suite, task: str) -> int:
+    """How many episodes a method collects with the human."""
+    return suite.iterations * (suite.episodes or get_task(task).offline_episodes)
+
+
+def with_demonstrations(suite: Suite, counts: Sequence[int], *, tasks: Sequence[str], states: int) -> Suite:
+    """The suite with these numbers of demonstrations beforehand, where `states` are the start states for training.
+
+    Raises:
+        LearnerError: the suite takes none, or episodes of a task would have start states of demonstrations.
+    """
+    if suite.prediction:
+        msg = f'--demonstrations: got {max(counts)}, expected none with {suite.name}'
+        raise LearnerError(msg)
+    left = min(states - _collected(suite, task) for task in tasks)
+    if max(counts) > left:
+        msg = f'--demonstrations: got {max(counts)}, expected at most {left}: {suite.name} collects from the rest of {states} start states'
+        raise LearnerError(msg)
+    return replace(suite, demonstrations=tuple(dict.fromkeys(counts)))
 
 
 def suite_named(name: str, known: Mapping[str, Suite] = SUITES) -> Suite:
