@@ -58,12 +58,13 @@ def _map_pad(path: Path) -> Report:
         BringupError: no mapping came of it.
     """
     from mile_bringup.errors import BringupError, UsageError
+    from mile_learner.files import unfit_name
     from mile_teleop.errors import PadError
     from mile_teleop.pad_device import PadDevice
     from mile_teleop.pad_wizard import run_wizard
 
-    if path.suffix not in ('.yaml', '.yml') or not path.parent.is_dir():
-        msg = f'--pad: got {path}, expected the path of a .yaml file in a folder that exists'
+    if wrong := unfit_name(path, '.yaml', '.yml'):
+        msg = f'--pad: {wrong}'
         raise UsageError(msg)
     device = PadDevice()
     try:

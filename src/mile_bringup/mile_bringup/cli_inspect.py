@@ -29,10 +29,11 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> Report:
     """Inspect a run or a bag, whichever the path is."""
     from mile_bringup.errors import UsageError
+    from mile_learner.files import unfit_name
     from mile_learner.run_folder import RUN_FILE, Run
 
-    if args.plot is not None and not (args.plot.suffix == '.png' and args.plot.parent.is_dir()):
-        msg = f'--plot: got {args.plot}, expected the name of a .png file in a folder that is there'
+    if args.plot is not None and (wrong := unfit_name(args.plot, '.png')):
+        msg = f'--plot: {wrong}'
         raise UsageError(msg)
     if args.invariants and (args.check or args.plot is not None):
         msg = '--invariants: got --check or --plot with it, expected it alone; give one after the other'

@@ -107,4 +107,4 @@ def test_the_wizard_writes_a_mapping_that_deploy_takes(
 
 def test_a_wizard_that_cannot_write_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['doctor', '--pad', str(tmp_path / 'nowhere' / 'pad.yaml')]) == 2
-    assert 'expected the path of a .yaml file in a folder that exists' in capsys.readouterr().err
+    assert 'expected the name of a .yaml or .yml file in a folder that is there' in capsys.readouterr().err

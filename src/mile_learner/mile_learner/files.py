@@ -16,6 +16,12 @@ def remedy(error: Exception) -> str:
     return 'make its folder writable' if isinstance(error, OSError) and error.errno not in NO_ROOM else 'free the disk'
 
 
+def unfit_name(path: Path, *suffixes: str) -> str:
+    """What is wrong with the name of a file to be written: it ends in none of the suffixes, or its folder is not there. Else empty."""
+    fits = path.suffix in suffixes and path.parent.is_dir()
+    return '' if fits else f'got {path}, expected the name of a {" or ".join(suffixes)} file in a folder that is there'
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; after return it survives a power cut."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')

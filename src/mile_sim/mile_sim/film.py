@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mile_learner.bundle import Bundle
 from mile_learner.errors import LearnerError
+from mile_learner.files import unfit_name
 from mile_learner.history import HistoryStack
 from mile_sim.block_insertion import BlockInsertion
 from mile_sim.camera import CAMERAS
@@ -78,8 +79,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--camera', choices=CAMERAS, default='front', help='which camera')
     options = parser.parse_args(args)
     for name, path, suffixes in (('output', options.output, ('.mp4', '.gif')), ('--still', options.still, ('.png',))):
-        if path is not None and (path.suffix not in suffixes or not path.parent.is_dir()):
-            parser.error(f'{name}: got {path}, expected the name of a {" or ".join(suffixes)} file in a folder that is there')
+        if path is not None and (wrong := unfit_name(path, *suffixes)):
+            parser.error(f'{name}: {wrong}')
     if options.operator is not None and options.policy is None:
         parser.error('--operator: nobody to watch; give --policy too')
     env = BlockInsertion(render_mode='rgb_array', width=options.width, height=options.height, camera=options.camera)
