@@ -1,4 +1,4 @@
-"""What hostile worlds share: the clocks, motors that obey at once, and the configuration that they are about."""
+"""What hostile worlds share: motors that obey at once, and the configuration that they are about."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mile_learner.clock import FakeClock
 from mile_learner.task import TaskConfig
 from mile_policy_node.arm import ArmConfig
 from mile_policy_node.arm_backend import ArmObservation, JointTarget
@@ -14,26 +15,10 @@ from mile_teleop.arbiter_config import ArbiterConfig
 from mile_teleop.pad import PadMapping
 
 
-class WorldClock:
-    """Both clocks, wound by the world."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.offset = 1.7e9
-
-    def monotonic(self) -> float:
-        """Seconds since some instant."""
-        return self.now
-
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-        return self.now + self.offset
-
-
 class FakeMotors:
     """Motors that are where they were last sent."""
 
-    def __init__(self, clock: WorldClock, joints: np.ndarray) -> None:
+    def __init__(self, clock: FakeClock, joints: np.ndarray) -> None:
         self._clock = clock
         self._joints, self._opening = joints, 0.03
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mile_bringup.hostile_setting import FakeMotors, Setting, WorldClock
+from mile_bringup.hostile_setting import FakeMotors, Setting
+from mile_learner.clock import FakeClock
 from mile_learner.step import Mode, Source
 from mile_policy_node.arm import Arm, ArmCommand, ArmConfig
 from mile_policy_node.gate import GateConfig, SafetyGate
@@ -47,7 +48,7 @@ class HostileWorld:
     def __init__(self, setting: Setting, seed: int, *, with_arm: bool) -> None:
         self.random = random.Random(seed)
         self.setting, self.seed = setting, seed
-        self.clock = WorldClock()
+        self.clock = FakeClock()
         task = setting.task
         self.period = 1.0 / task.rate_hz
         gripper = {'gripper_closed_m': task.gripper_closed_m, 'gripper_open_m': task.gripper_open_m}

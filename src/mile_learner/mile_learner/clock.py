@@ -26,3 +26,19 @@ class SystemClock:
     def wall(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+
+class FakeClock:
+    """Clocks that stand still until `now` [s] is moved; the wall is set by its `offset` [s]."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.offset = 1.7e9
+
+    def monotonic(self) -> float:
+        """Never set."""
+        return self.now
+
+    def wall(self) -> float:
+        """Since the epoch, as far as anybody knows."""
+        return self.now + self.offset

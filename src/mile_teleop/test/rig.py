@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mile_learner.clock import FakeClock
 from mile_learner.step import Mode, Source, Step
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
@@ -21,25 +22,11 @@ RATE_HZ = 10.0
 NAN = float('nan')
 
 
-class HandClock:
-    """Both clocks move only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.offset = 1.7e9
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now + self.offset
-
-
 class Rig:
     """The arbiter with everything around it; every method returns the effects it caused."""
 
     def __init__(self, **config: Any) -> None:
-        self.clock = HandClock()
+        self.clock = FakeClock()
         self.config = ArbiterConfig.from_mapping(config)
         self.arbiter = Arbiter(self.config, MAPPING, self.clock, rate_hz=RATE_HZ, gripper_closed_m=CLOSED_M, gripper_open_m=OPEN_M)
         self.effects: list[Effect] = []

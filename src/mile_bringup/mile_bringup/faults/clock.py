@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from mile_bringup.deployment import Deployment, config_dir, config_file
 from mile_bringup.faults.outcome import UNHARMED, Outcome
+from mile_learner.clock import FakeClock
 from mile_learner.step import Mode
 from mile_teleop.arbiter import Arbiter
 from mile_teleop.arbiter_config import ArbiterConfig
@@ -18,25 +19,9 @@ STEPS_S = (3600.0, -3600.0, 0.3, -0.3)
 TICKS = 40
 
 
-class SetClock:
-    """A clock of which the wall can be set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.offset = 1.7e9
-
-    def monotonic(self) -> float:
-        """Seconds, never set."""
-        return self.now
-
-    def wall(self) -> float:
-        """Seconds since the epoch, as far as anybody knows."""
-        return self.now + self.offset
-
-
 def step_the_clock() -> Outcome:
     """Set the clock to and fro under a policy that drives: no hold, and the stamps of the steps stay even."""
-    task, clock = Deployment().resolved_task(), SetClock()
+    task, clock = Deployment().resolved_task(), FakeClock()
     pad = PadMapping(PadConfig.from_yaml(config_file('pad', 'ps3')))
     config = ArbiterConfig.from_yaml(config_dir() / 'teleop.yaml')
     opening = {'gripper_closed_m': task.gripper_closed_m, 'gripper_open_m': task.gripper_open_m}
